@@ -1,0 +1,98 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Client is a registered relying party (RFC 7591 section 2). JSON is the stored form; what leaves the server is built by package oauth, never
+// this struct.
+type Client struct {
+	ID                     string   `json:"client_id"`
+	Name                   string   `json:"client_name,omitempty"`
+	RedirectURIs           []string `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	GrantTypes             []string `json:"grant_types,omitempty"`
+	ResponseTypes          []string `json:"response_types,omitempty"`
+	Scopes                 []string `json:"scopes,omitempty"`
+	// AuthMethod is none, client_secret_basic, client_secret_post or private_key_jwt.
+	AuthMethod     string `json:"token_endpoint_auth_method"`
+	AuthSigningAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
+	// Audience lists the resource URIs (RFC 8707) that the client may ask for.
+	Audience []string `json:"audience,omitempty"`
+	// AccessToken is "jwt" or "opaque".
+	AccessToken string `json:"access_token_format"`
+	// Profile is "strict", "compatible" or "fapi2".
+	Profile string `json:"profile"`
+	// FirstParty clients skip the consent page; only an operator can set it.
+	FirstParty      bool            `json:"first_party,omitempty"`
+	ApplicationType string          `json:"application_type,omitempty"`
+	JWKS            json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI         string          `json:"jwks_uri,omitempty"`
+	ClientURI       string          `json:"client_uri,omitempty"`
+	LogoURI         string          `json:"logo_uri,omitempty"`
+	PolicyURI       string          `json:"policy_uri,omitempty"`
+	TOSURI          string          `json:"tos_uri,omitempty"`
+	Contacts        []string        `json:"contacts,omitempty"`
+	IDTokenAlg      string          `json:"id_token_signed_response_alg,omitempty"`
+	AccessTokenAlg  string          `json:"access_token_signed_response_alg,omitempty"`
+	DefaultMaxAge   *int64          `json:"default_max_age,omitempty"`
+	RequireAuthTime bool            `json:"require_auth_time,omitempty"`
+	// Lifetimes shorten the configured ones; zero means the configured value.
+	Lifetimes Lifetimes      `json:"lifetimes,omitzero"`
+	Secrets   []ClientSecret `json:"secrets,omitempty"`
+	// RegisteredBy is "operator", "token" (initial access token) or "open".
+	RegisteredBy string    `json:"registered_by,omitempty"`
+	Disabled     bool      `json:"disabled,omitempty"`
+	Created      time.Time `json:"created"`
+	Updated      time.Time `json:"updated"`
+}
+
+// ClientSecret is one hashed secret: "$sha256$" + base64url for generated ones, "$2..." (bcrypt) for ones a person chose.
+type ClientSecret struct {
+	Hash    string    `json:"hash"`
+	Created time.Time `json:"created"`
+	// Expires is zero for the current secret; a rotated one works until then.
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Lifetimes are per-client limits. A client may shorten the configured lifetimes, never lengthen them.
+type Lifetimes struct {
+	AccessToken     time.Duration `json:"access_token,omitempty"`
+	IDToken         time.Duration `json:"id_token,omitempty"`
+	RefreshIdle     time.Duration `json:"refresh_idle,omitempty"`
+	RefreshAbsolute time.Duration `json:"refresh_absolute,omitempty"`
+}
+
+// ClientStore keeps clients. Every write bumps TopicClients.
+type ClientStore interface {
+	// CreateClient stores a new client, stamping Created and Updated. ExistsError{"id"} if the id is taken, also under a race: one caller wins.
+	CreateClient(ctx context.Context, c *Client) error
+	// Client returns the client, disabled ones too. ErrNotFound.
+	Client(ctx context.Context, id string) (*Client, error)
+	// UpdateClient reads, changes and writes in one transaction, stamping Updated; concurrent changes are applied one after the other and none is
+	// lost. An error of change is returned as it is and nothing is saved. A change that sets Disabled revokes by client in the same
+	// transaction. The ID cannot change. ErrNotFound.
+	UpdateClient(ctx context.Context, id string, change func(*Client) error) (*Client, error)
+	// DeleteClient removes the client, its consents and logo and revokes by client, in one transaction. ErrNotFound.
+	DeleteClient(ctx context.Context, id string) error
+	// ListClients returns up to limit clients with ids greater than after, in order of id.
+	ListClients(ctx context.Context, after string, limit int) ([]*Client, error)
+}
+
+// Logo is a client's logo, fetched when the client was saved, at most 64 KiB.
+type Logo struct {
+	ClientID    string
+	ContentType string // image/png, image/jpeg or image/webp
+	Data        []byte
+	Fetched     time.Time
+}
+
+// LogoStore keeps client logos.
+type LogoStore interface {
+	// PutLogo inserts or replaces. ErrNotFound if the client does not exist.
+	PutLogo(ctx context.Context, l *Logo) error
+	// Logo returns a client's logo. ErrNotFound.
+	Logo(ctx context.Context, clientID string) (*Logo, error)
+}

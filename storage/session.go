@@ -1,0 +1,103 @@
+package storage
+
+import (
+	"context"
+	"net/url"
+	"time"
+)
+
+// Session is a browser session at the authorization server. ID is stable and becomes the sid claim; the cookie changes at every login.
+type Session struct {
+	ID string
+	// CookieHash is the base64url SHA-256 of the cookie value. Unique.
+	CookieHash string
+	Subject    string
+	AuthTime   time.Time
+	AMR        []string  // RFC 8176
+	ACR        string
+	UserAgent  string
+	IP         string
+	Created    time.Time
+	LastSeen   time.Time
+	Absolute   time.Time // the session is over at this time, whatever happens
+}
+
+// SessionStore keeps browser sessions. Whether a session is idle is the caller's business; rows stay until Absolute, because refresh tokens that
+// are bound to the session live until then.
+type SessionStore interface {
+	// CreateSession stores a new session. ExistsError{"id"} for a taken id or cookie.
+	CreateSession(ctx context.Context, s *Session) error
+	// SessionByCookie returns the session and its user in one read. ErrNotFound if there is none or it is past Absolute. The user may be
+	// disabled.
+	SessionByCookie(ctx context.Context, cookieHash string) (*Session, *User, error)
+	// UpdateSession reads, changes and writes in one transaction. ID and Subject cannot change. After it the old cookie hash finds nothing. ErrNotFound.
+	UpdateSession(ctx context.Context, id string, change func(*Session) error) (*Session, error)
+	// TouchSession moves LastSeen forward to at; a missing session or an earlier time is no error.
+	TouchSession(ctx context.Context, id string, at time.Time) error
+	// EndSession deletes the session and revokes by session, in one transaction. A missing session is no error, but still revokes.
+	EndSession(ctx context.Context, id string) error
+	// SessionsOf returns a user's sessions, newest first.
+	SessionsOf(ctx context.Context, subject string) ([]*Session, error)
+}
+
+// Interaction is a paused request: what was asked for and what has been proven so far.
+type Interaction struct {
+	ID     string // 256 random bits, base64url
+	Kind   InteractionKind
+	Params url.Values
+	// ReturnTo is one of a closed list of local paths.
+	ReturnTo string
+	// Binder is the base64url SHA-256 of the browser's flow cookie; empty for the one-minute handle of a POST to authorize.
+	Binder    string
+	Subject   string // pinned once a login proved it
+	SessionID string
+	Proofs    map[string]string
+	Created   time.Time
+	Expires   time.Time
+	// ConsumedAt is zero until ConsumeInteraction.
+	ConsumedAt time.Time
+}
+
+// InteractionKind says what is paused.
+type InteractionKind string
+
+// The kinds of interaction.
+const (
+	InteractionAuthorize InteractionKind = "authorize"
+	InteractionAccount   InteractionKind = "account"
+)
+
+// InteractionStore keeps paused requests for half an hour at most.
+type InteractionStore interface {
+	// CreateInteraction stores a new one. ExistsError{"id"}.
+	CreateInteraction(ctx context.Context, i *Interaction) error
+	// Interaction returns it, consumed ones too. ErrNotFound if there is none or it is past Expires.
+	Interaction(ctx context.Context, id string) (*Interaction, error)
+	// UpdateInteraction reads, changes and writes in one transaction. ErrNotFound; ErrConsumed if it was consumed.
+	UpdateInteraction(ctx context.Context, id string, change func(*Interaction) error) (*Interaction, error)
+	// ConsumeInteraction marks it as used. Of any number of concurrent callers exactly one gets nil, the others ErrConsumed. ErrNotFound if there is
+	// none or it is past Expires.
+	ConsumeInteraction(ctx context.Context, id string) error
+}
+
+// Consent is what a user has allowed a client: the union of all grants so far.
+type Consent struct {
+	Subject   string
+	ClientID  string
+	Scopes    []string // sorted
+	Resources []string // sorted
+	Created   time.Time
+	Updated   time.Time
+}
+
+// ConsentStore keeps one consent for each subject and client.
+type ConsentStore interface {
+	// Consent returns what has been allowed. ErrNotFound.
+	Consent(ctx context.Context, subject, clientID string) (*Consent, error)
+	// GrantConsent adds scopes and resources to what is stored; concurrent grants lose nothing.
+	GrantConsent(ctx context.Context, c *Consent) error
+	// ConsentsOf returns a user's consents, in order of client id.
+	ConsentsOf(ctx context.Context, subject string) ([]*Consent, error)
+	// RevokeConsent deletes the row and revokes by subject and client, in one transaction. A missing row still revokes and is no error.
+	RevokeConsent(ctx context.Context, subject, clientID string) error
+}

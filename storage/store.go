@@ -1,0 +1,46 @@
+package storage
+
+import (
+	"context"
+	"time"
+)
+
+// Store is everything a backend offers. Features do not take a Store: each states the few methods it consumes.
+type Store interface {
+	ClientStore
+	UserStore
+	PasswordStore
+	SessionStore
+	InteractionStore
+	ConsentStore
+	TokenStore
+	KeyStore
+	SecretStore
+	ChangeStore
+	ReplayStore
+	RateStore
+	LogoStore
+	NoticeStore
+	MaintenanceStore
+}
+
+// Options are what every backend needs to know.
+type Options struct {
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// RevocationTTL is how long a revocation row must be remembered: the longest access-token lifetime of the configuration plus 60 s.
+	RevocationTTL time.Duration
+}
+
+// MaintenanceStore keeps the store small and tells whether it is alive.
+type MaintenanceStore interface {
+	// Purge deletes at most limit rows that are of no more use at now and returns how many it deleted; call it again until the answer is
+	// below limit. What goes: codes and opaque access tokens past Expires (a consumed code stays until ConsumedAt + RevocationTTL), refresh tokens
+	// past Expires or GrantExpires, sessions past Absolute, interactions past Expires, revocations past Expires, replay keys past their expiry, rates whose
+	// time has passed, dismissed notices, signing keys a year past RemoveAt.
+	Purge(ctx context.Context, now time.Time, limit int) (int, error)
+	// Ping answers nil if the store can be read and written, within the context's deadline.
+	Ping(ctx context.Context) error
+	// Close releases connections. No method may be called afterwards.
+	Close() error
+}

@@ -1,0 +1,71 @@
+package storage
+
+import (
+	"context"
+	"time"
+)
+
+// User is an end user. Subject is the stable identifier that relying parties see as sub: random, never reused.
+type User struct {
+	Subject string
+	// Email and Username are shown as they were typed; the Key fields are the canonical forms that package credential computes (NFKC, case-folded, one form for
+	// the domain). Uniqueness and lookup use the keys only. An empty key is no key: many users may have none.
+	Email         string
+	EmailKey      string
+	EmailVerified bool
+	Username      string // never holds an @, so that it cannot collide with an e-mail
+	UsernameKey   string
+	Disabled      bool
+	// Claims are the other standard claims (OIDC Core 5.1), in the types that JSON gives them: name, given_name, phone_number, address...
+	Claims  map[string]any
+	Created time.Time
+	Updated time.Time
+}
+
+// UserStore keeps users.
+type UserStore interface {
+	// CreateUser stores a new user with an encoded password ("" for none), stamping Created and Updated. ExistsError{"id"|"email"|"username"}, also under
+	// a race: one caller wins.
+	CreateUser(ctx context.Context, u *User, password string) error
+	// User returns the user, disabled ones too. ErrNotFound.
+	User(ctx context.Context, subject string) (*User, error)
+	// UserByLogin finds the user whose EmailKey or UsernameKey equals key and returns the encoded password with it ("" if there is none): one read.
+	// ErrNotFound, also for an empty key.
+	UserByLogin(ctx context.Context, key string) (*User, string, error)
+	// UpdateUser reads, changes and writes in one transaction, as UpdateClient does. A change that sets Disabled deletes the user's sessions and revokes by
+	// subject in the same transaction. ErrNotFound, ExistsError{"email"|"username"}.
+	UpdateUser(ctx context.Context, subject string, change func(*User) error) (*User, error)
+	// DeleteUser removes the user, password, sessions, consents and notices and revokes by subject, in one transaction. ErrNotFound.
+	DeleteUser(ctx context.Context, subject string) error
+	// ListUsers returns up to limit users with subjects greater than after, in order of subject.
+	ListUsers(ctx context.Context, after string, limit int) ([]*User, error)
+}
+
+// PasswordStore keeps one encoded password a user (package credential defines the encoding).
+type PasswordStore interface {
+	// SetPassword stores a new password, deletes the user's sessions and revokes by subject, in one transaction. ErrNotFound if there is no such user.
+	SetPassword(ctx context.Context, subject, encoded string) error
+	// RehashPassword replaces old by encoded and touches nothing else. ErrNotFound if the stored value is no longer old.
+	RehashPassword(ctx context.Context, subject, old, encoded string) error
+}
+
+// Notice is something the user should be told at the next visit to the account page.
+type Notice struct {
+	ID      string
+	Subject string
+	// Kind is a word that the account page knows: "refresh_reuse".
+	Kind     string
+	ClientID string
+	Created  time.Time
+}
+
+// NoticeStore keeps notices until they are dismissed.
+type NoticeStore interface {
+	// CreateNotice stores a notice; an undismissed notice of the same subject, kind and client is kept and the new one dropped, so that an attacker
+	// cannot fill the table.
+	CreateNotice(ctx context.Context, n *Notice) error
+	// Notices returns a user's notices, newest first, at most 20.
+	Notices(ctx context.Context, subject string) ([]*Notice, error)
+	// DismissNotice deletes one notice of the subject; a missing one is no error.
+	DismissNotice(ctx context.Context, subject, id string) error
+}
