@@ -13,7 +13,7 @@ type Session struct {
 	CookieHash string
 	Subject    string
 	AuthTime   time.Time
-	AMR        []string  // RFC 8176
+	AMR        []string // RFC 8176
 	ACR        string
 	UserAgent  string
 	IP         string
