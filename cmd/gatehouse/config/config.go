@@ -1,0 +1,213 @@
+package config
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Config is the whole configuration. A key tag is the last part of the key in YAML; `secret` marks values that are never shown and that may come from a
+// file.
+type Config struct {
+	// Issuer is the one public URL, https or http on a loopback host, without a trailing slash.
+	Issuer    string     `key:"issuer"`
+	Server    Server     `key:"server"`
+	Ops       Ops        `key:"ops"`
+	Storage   Storage    `key:"storage"`
+	Sessions  Sessions   `key:"sessions"`
+	Secrets   Secrets    `key:"secrets"`
+	Tokens    Tokens     `key:"tokens"`
+	Keys      Keys       `key:"keys"`
+	Passwords Passwords  `key:"passwords"`
+	Limits    Limits     `key:"limits"`
+	Outbound  Outbound   `key:"outbound"`
+	Resources []Resource `key:"resources"`
+	Branding  Branding   `key:"branding"`
+	Log       Log        `key:"log"`
+}
+
+// Server is the public listener.
+type Server struct {
+	Listen string `key:"listen"` // host:port
+	TLS    TLS    `key:"tls"`
+	// TrustedProxies are addresses or CIDR prefixes whose X-Forwarded-For is believed.
+	TrustedProxies []string `key:"trusted_proxies"`
+	// ShutdownGrace is how long running requests may go on after SIGTERM.
+	ShutdownGrace time.Duration `key:"shutdown_grace"`
+}
+
+// TLS names PEM files; both are empty behind a proxy.
+type TLS struct {
+	Cert string `key:"cert"`
+	Key  string `key:"key"`
+}
+
+// Ops is the listener for metrics and health; empty means none.
+type Ops struct {
+	Listen string `key:"listen"`
+}
+
+// Storage is where everything is kept: sqlite:PATH or postgres://...
+type Storage struct {
+	URL         string `key:"url" secret:"true"`
+	AutoMigrate bool   `key:"auto_migrate"`
+}
+
+// Sessions are browser sessions.
+type Sessions struct {
+	Idle           time.Duration `key:"idle"`
+	Absolute       time.Duration `key:"absolute"`
+	CookieSameSite string        `key:"cookie_same_site"` // lax or none
+}
+
+// Secrets are the master keys, 32 bytes in base64 each; the first seals, all of them open.
+type Secrets struct {
+	Keys []string `key:"keys" secret:"true"`
+}
+
+// Tokens are lifetimes. A client may shorten, never lengthen them.
+type Tokens struct {
+	Code                  time.Duration `key:"code"`
+	Access                time.Duration `key:"access"`
+	ID                    time.Duration `key:"id"`
+	RefreshIdle           time.Duration `key:"refresh_idle"`
+	RefreshAbsolute       time.Duration `key:"refresh_absolute"`
+	PublicRefreshIdle     time.Duration `key:"public_refresh_idle"`
+	PublicRefreshAbsolute time.Duration `key:"public_refresh_absolute"`
+	// RefreshGrace is the window in which a repeated refresh gets the same successor.
+	RefreshGrace time.Duration `key:"refresh_grace"`
+	// DefaultAudience is added to aud when a request names no resource.
+	DefaultAudience string `key:"default_audience"`
+}
+
+// Keys are the signing keys.
+type Keys struct {
+	Algorithms     []string      `key:"algorithms"`
+	IDTokenAlg     string        `key:"id_token_alg"`
+	AccessTokenAlg string        `key:"access_token_alg"`
+	RSABits        int           `key:"rsa_bits"`
+	RotateEvery    time.Duration `key:"rotate_every"`
+}
+
+// Passwords say how passwords are hashed and what is accepted as one.
+type Passwords struct {
+	Cost      int `key:"cost"` // bcrypt, 10 to 14
+	MinLength int `key:"min_length"`
+}
+
+// Limits are rates; see Limit.
+type Limits struct {
+	LoginAccount  Limit `key:"login_account"`
+	LoginIP       Limit `key:"login_ip"`
+	LoginNet      Limit `key:"login_net"`
+	TokenFailures Limit `key:"token_failures"`
+	TokenOK       Limit `key:"token_ok"`
+	Introspect    Limit `key:"introspect"`
+	Interactions  Limit `key:"interactions"`
+}
+
+// Outbound is the one HTTP client that fetches what clients name (jwks_uri, logos).
+type Outbound struct {
+	// Allow lists hosts, host:port pairs or CIDR prefixes that may be reached although they are internal.
+	Allow []string `key:"allow"`
+	// CAFile is a PEM file of further certificate authorities.
+	CAFile string `key:"ca_file"`
+}
+
+// Resource is a protected API (RFC 8707).
+type Resource struct {
+	URI    string   `key:"uri"`
+	Scopes []string `key:"scopes"`
+	// AccessTokenLifetime is 0 for tokens.access.
+	AccessTokenLifetime time.Duration `key:"access_token_lifetime"`
+	// DynamicClients says whether clients that registered themselves may ask for it.
+	DynamicClients bool `key:"dynamic_clients"`
+	// IntrospectionClients are the ids of clients that may introspect its tokens.
+	IntrospectionClients []string `key:"introspection_clients"`
+}
+
+// Branding is what end users see.
+type Branding struct {
+	Name       string `key:"name"`
+	LogoURL    string `key:"logo_url"`
+	PrivacyURL string `key:"privacy_url"`
+	TermsURL   string `key:"terms_url"`
+	SupportURL string `key:"support_url"`
+}
+
+// Log is the log on standard error.
+type Log struct {
+	Level  string `key:"level"`  // debug, info, warn or error
+	Format string `key:"format"` // text or json
+}
+
+const day = 24 * time.Hour
+
+// Default returns the configuration of an empty config.yaml.
+func Default() *Config {
+	return &Config{
+		Issuer:   "http://localhost:8080",
+		Server:   Server{Listen: "127.0.0.1:8080", ShutdownGrace: 20 * time.Second},
+		Storage:  Storage{URL: "sqlite:gatehouse.db", AutoMigrate: true},
+		Sessions: Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, CookieSameSite: "lax"},
+		Tokens: Tokens{
+			Code: time.Minute, Access: 10 * time.Minute, ID: 10 * time.Minute,
+			RefreshIdle: 14 * day, RefreshAbsolute: 90 * day, PublicRefreshIdle: 7 * day, PublicRefreshAbsolute: 30 * day,
+			RefreshGrace: time.Minute,
+		},
+		Keys:      Keys{Algorithms: []string{"RS256", "ES256"}, IDTokenAlg: "RS256", AccessTokenAlg: "ES256", RSABits: 2048, RotateEvery: 90 * day},
+		Passwords: Passwords{Cost: 12, MinLength: 15},
+		Limits: Limits{
+			LoginAccount: Limit{5, 5 * time.Minute}, LoginIP: Limit{30, 10 * time.Minute}, LoginNet: Limit{200, 10 * time.Minute},
+			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute},
+		},
+		Branding: Branding{Name: "Gatehouse"},
+		Log:      Log{Level: "info", Format: "text"},
+	}
+}
+
+// LongestAccessToken is the longest lifetime that any access token can have.
+func (c *Config) LongestAccessToken() time.Duration {
+	longest := c.Tokens.Access
+	for _, r := range c.Resources {
+		longest = max(longest, r.AccessTokenLifetime)
+	}
+	return longest
+}
+
+// SQLitePath is the database file, and whether the store is SQLite at all.
+func (s Storage) SQLitePath() (string, bool) {
+	return strings.CutPrefix(s.URL, "sqlite:")
+}
+
+// Prefixes are the trusted proxies; a bare address is a prefix of its full length.
+func (s Server) Prefixes() []netip.Prefix {
+	var out []netip.Prefix
+	for _, text := range s.TrustedProxies {
+		if p, ok := prefix(text); ok {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// SameSite is the attribute of the session cookie.
+func (s Sessions) SameSite() http.SameSite {
+	if s.CookieSameSite == "none" {
+		return http.SameSiteNoneMode
+	}
+	return http.SameSiteLaxMode
+}
+
+func prefix(text string) (netip.Prefix, bool) {
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return p.Masked(), true
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, false
+	}
+	a = a.Unmap()
+	return netip.PrefixFrom(a, a.BitLen()), true
+}
