@@ -1,0 +1,109 @@
+package templates
+
+import (
+	"html/template"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// funcs are the functions the pages may call.
+func (s *Set) funcs() template.FuncMap {
+	return template.FuncMap{
+		"asset":    s.path,
+		"image":    localPath,
+		"logo":     brandLogo,
+		"link":     webLink,
+		"help":     helpLink,
+		"host":     hostOf,
+		"monogram": monogram,
+		"date":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
+		"moment":   func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
+		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"scope":    func(name string) ScopeView { return ScopeView{Name: name}.words() },
+		"compare":  compare,
+		"client":   func(name, logo string) ClientView { return ClientView{Name: name, LogoURL: logo} },
+	}
+}
+
+// localPath returns raw if it is a path on this server, else "". A second slash or a backslash at the
+// start, or a control character anywhere, would let a browser read a host out of it.
+func localPath(raw string) string {
+	if !strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") || strings.ContainsFunc(raw, unsafeInURL) {
+		return ""
+	}
+	return raw
+}
+
+// unsafeInURL are characters that browsers drop or turn round while parsing a URL.
+func unsafeInURL(r rune) bool { return r == '\\' || r == utf8.RuneError || unicode.IsControl(r) }
+
+// webLink returns raw if a person may be sent there from a page: http, https or a path on this server.
+func webLink(raw string) string {
+	if local := localPath(raw); local != "" {
+		return local
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.User != nil || strings.ContainsFunc(raw, unsafeInURL) {
+		return ""
+	}
+	if u.Scheme == "https" || u.Scheme == "http" {
+		return raw
+	}
+	return ""
+}
+
+// helpLink is webLink and mailto, for the operator's own support link.
+func helpLink(raw string) string {
+	u, err := url.Parse(raw)
+	if err == nil && u.Scheme == "mailto" && strings.Contains(u.Opaque, "@") {
+		return raw
+	}
+	return webLink(raw)
+}
+
+// brandLogo returns the operator's logo: a local path or an https URL.
+func brandLogo(raw string) string {
+	if link := webLink(raw); strings.HasPrefix(link, "/") || strings.HasPrefix(link, "https:") {
+		return link
+	}
+	return ""
+}
+
+// hostOf returns the host (and port) of a URL, or raw if it has none.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return raw
+	}
+	return u.Host
+}
+
+// monogram is the first letter or digit of a name, for tiles without a logo.
+func monogram(name string) string {
+	for _, r := range name {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return string(unicode.ToUpper(r))
+		}
+	}
+	return "•"
+}
+
+// comparison is a text split into what it shares with another at both ends and what differs between.
+type comparison struct{ Before, Differs, After string }
+
+// compare splits text by its common start and common end with other, by code points.
+func compare(text, other string) comparison {
+	a, b := []rune(text), []rune(other)
+	start := 0
+	for start < len(a) && start < len(b) && a[start] == b[start] {
+		start++
+	}
+	end := 0
+	for end < len(a)-start && end < len(b)-start && a[len(a)-1-end] == b[len(b)-1-end] {
+		end++
+	}
+	return comparison{string(a[:start]), string(a[start : len(a)-end]), string(a[len(a)-end:])}
+}

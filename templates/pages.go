@@ -1,0 +1,247 @@
+package templates
+
+import (
+	"fmt"
+	"html/template"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// ClientView is what a page shows of a client. Links that are not http or https are left out.
+type ClientView struct {
+	ID   string
+	Name string // "" is shown as the ID
+	// LogoURL is a path on this server, including the issuer's path, such as /client-logo/ID; anything
+	// else is replaced by the first letter of the name.
+	LogoURL   string
+	PolicyURI string
+	TOSURI    string
+	ClientURI string
+	Host      string // host that the browser goes to afterwards, for Login
+}
+
+// Label is the name to show.
+func (c ClientView) Label() string {
+	if strings.TrimSpace(c.Name) == "" {
+		return c.ID
+	}
+	return c.Name
+}
+
+// Pair is a name and a value.
+type Pair struct{ Name, Value string }
+
+// Login is the sign-in page. Form id login posts username, password, interaction and csrf to
+// {Base}/login; its button is sign-in.
+type Login struct {
+	Client      *ClientView // nil: the person signs in to the account page
+	Username    string      // what was typed before, or a login hint
+	Error       string      // one sentence, shown as an alert
+	Notice      string      // one sentence, shown above the form
+	Interaction string
+}
+
+func (Login) Template() string { return "login" }
+func (Login) Title() string    { return "Sign in" }
+
+// ScopeView is one permission in plain words. With an empty Title the words of DescribeScope are shown.
+type ScopeView struct{ Name, Title, Description string }
+
+// Consent asks whether a client may have what it asks for. Form id consent posts decision (allow or
+// deny, the ids of its two buttons), interaction and csrf to {Base}/consent.
+type Consent struct {
+	Client        ClientView
+	Account       string // who is signed in
+	Scopes        []ScopeView
+	Resources     []string // RFC 8707 resources, shown as hosts
+	Offline       bool     // access goes on without the browser session
+	Interaction   string
+	RedirectHost  string // host (or application scheme) that the answer goes to
+	SwitchAccount string // local path, including Base, that signs in another person; "" leaves the link out
+}
+
+func (Consent) Template() string { return "consent" }
+func (c Consent) Title() string  { return "Allow access for " + c.Client.Label() }
+
+// Permissions are the scopes in words; access that outlives the session is always among them.
+func (c Consent) Permissions() []ScopeView {
+	list := make([]ScopeView, 0, len(c.Scopes)+1)
+	named := false
+	for _, s := range c.Scopes {
+		list = append(list, s.words())
+		named = named || s.Name == offlineAccess
+	}
+	if c.Offline && !named {
+		list = append(list, ScopeView{Name: offlineAccess}.words())
+	}
+	return list
+}
+
+// Error is the page of a request that cannot go on.
+type Error struct {
+	Status    int
+	Heading   string // "" is "Something went wrong"
+	Message   string // what happened and what to do, in plain words
+	RequestID string
+	Details   []Pair // technical facts for developers; never secrets
+	Continue  string // optional link, http(s) or local
+}
+
+func (Error) Template() string { return "error" }
+func (e Error) Title() string {
+	if e.Heading == "" {
+		return "Something went wrong"
+	}
+	return e.Heading
+}
+
+// Difference is one part of a redirect URI that differs from the registered one.
+type Difference struct {
+	Part       string // scheme, host, port, path, slash, case, query
+	Sent       string
+	Registered string
+	Advice     string
+}
+
+// RedirectMismatch is the error page of a redirect_uri that is not registered (ruling 54).
+type RedirectMismatch struct {
+	ClientName  string
+	ClientID    string
+	Sent        string
+	Nearest     string // nearest registered redirect URI, "" if there is none
+	Differences []Difference
+	RequestID   string
+	Registered  []string // filled with --dev alone
+}
+
+func (RedirectMismatch) Template() string { return "mismatch" }
+func (RedirectMismatch) Title() string    { return "This sign-in link does not work" }
+
+// Label is the name to show for the client.
+func (m RedirectMismatch) Label() string {
+	return ClientView{ID: m.ClientID, Name: m.ClientName}.Label()
+}
+
+// UserView is what the account page shows of the person.
+type UserView struct{ Name, Email, Username string }
+
+// Label is the best name there is.
+func (u UserView) Label() string {
+	for _, name := range []string{u.Name, u.Username, u.Email} {
+		if strings.TrimSpace(name) != "" {
+			return name
+		}
+	}
+	return "Your account"
+}
+
+// SessionView is the browser session the page is seen in.
+type SessionView struct {
+	Since  time.Time // when the person signed in; zero leaves it out
+	Device string    // optional, in plain words
+}
+
+// ConnectedApp is a client with a remembered consent.
+type ConnectedApp struct {
+	ClientID string
+	Name     string
+	LogoURL  string   // as ClientView.LogoURL
+	Scopes   []string // shown with the words of DescribeScope
+	Since    time.Time
+}
+
+// Label is the name to show.
+func (c ConnectedApp) Label() string { return ClientView{ID: c.ClientID, Name: c.Name}.Label() }
+
+// NoticeView is a message to the person that stays until it is dismissed.
+type NoticeView struct{ ID, Text string }
+
+// Account is the signed-in home. Form id logout (button sign-out) posts csrf to {Base}/account/sign-out;
+// the disconnect forms post client_id and csrf to {Base}/account/disconnect; the dismiss forms post
+// notice (its ID) and csrf to {Base}/account/dismiss.
+type Account struct {
+	User      UserView
+	Session   SessionView
+	Connected []ConnectedApp
+	Notices   []NoticeView
+}
+
+func (Account) Template() string { return "account" }
+func (Account) Title() string    { return "Your account" }
+
+// FormPost carries an authorization response to the client by POST (OAuth 2.0 Form Post Response Mode).
+// Action must have been validated against the client's registered redirect URIs; Render refuses any
+// that is not https, or http on a loopback host (ruling 21).
+type FormPost struct {
+	Action template.URL
+	Params []Pair
+}
+
+func (FormPost) Template() string { return "formpost" }
+func (FormPost) Title() string    { return "One moment" }
+
+// Host is where the form goes.
+func (f FormPost) Host() string { return hostOf(string(f.Action)) }
+
+func (f FormPost) check() error {
+	u, err := url.Parse(string(f.Action))
+	if err != nil || u.Host == "" || u.Opaque != "" {
+		return fmt.Errorf("form_post: %w", errTarget)
+	}
+	if u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()) {
+		return nil
+	}
+	return fmt.Errorf("form_post by %q: %w", u.Scheme, errTarget)
+}
+
+// loopback reports whether host is this machine by name or address.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// SignedOut says that the session has ended.
+type SignedOut struct{}
+
+func (SignedOut) Template() string { return "signedout" }
+func (SignedOut) Title() string    { return "You are signed out" }
+
+// Done ends a flow that has nowhere else to go: already finished, cancelled.
+type Done struct{ Heading, Message string }
+
+func (Done) Template() string { return "done" }
+func (d Done) Title() string {
+	if d.Heading == "" {
+		return "All done"
+	}
+	return d.Heading
+}
+
+// Interstitial stands before a redirect that an openly registered client could abuse (ruling 17): it
+// names the host and lets the person decide. URL must have been validated; Render refuses schemes that
+// run code in the browser.
+type Interstitial struct {
+	Host      string
+	URL       template.URL
+	ErrorText string // why the app did not get what it asked for
+}
+
+func (Interstitial) Template() string { return "interstitial" }
+func (i Interstitial) Title() string  { return "Continue to " + i.Host + "?" }
+
+func (i Interstitial) check() error {
+	u, err := url.Parse(string(i.URL))
+	if err != nil || u.Scheme == "" {
+		return fmt.Errorf("interstitial: %w", errTarget)
+	}
+	switch u.Scheme { // url.Parse has made it lower case
+	case "javascript", "data", "vbscript", "blob", "file", "about", "view-source":
+		return fmt.Errorf("interstitial by %q: %w", u.Scheme, errTarget)
+	}
+	return nil
+}

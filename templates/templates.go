@@ -1,0 +1,146 @@
+package templates
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+)
+
+//go:embed html/*.html static
+var files embed.FS
+
+// Page is the content of one page. Template names its file in html/ without the ending; Title is what
+// the browser's title bar says before the brand's name.
+type Page interface {
+	Template() string
+	Title() string
+}
+
+// checker is a page that refuses to be rendered with values that would do harm.
+type checker interface{ check() error }
+
+// Brand is how the operator presents the server. All fields may be empty.
+type Brand struct {
+	Name string // "" is shown as Gatehouse
+	// LogoURL is a path on this server or an https URL of the issuer's own origin: the
+	// Content-Security-Policy of the pages (img-src 'self') blocks any other.
+	LogoURL    string
+	PrivacyURL string // http(s) URL or path on this server
+	TermsURL   string // http(s) URL or path on this server
+	SupportURL string // http(s) URL, mailto: address or path on this server
+}
+
+// Layout is what every page gets besides its own content.
+type Layout struct {
+	Brand Brand
+	CSRF  string // synchroniser token, sent back as form field csrf
+	Nonce string // nonce of the Content-Security-Policy, used by the form_post page alone
+	Base  string // path of the issuer: "" or "/x", put before every local path the pages make themselves
+	Lang  string // language of the texts, BCP 47; "" is en
+	// Stylesheet is the path that Set.Stylesheet returns, without Base; "" is the set's own.
+	Stylesheet string
+}
+
+// Set is the parsed pages and the static files they need. It is immutable and safe for concurrent use.
+type Set struct {
+	pages  map[string]*template.Template
+	assets assets
+}
+
+// shared are the files of html/ that are parsed into every page and are no pages themselves.
+var shared = []string{"html/layout.html", "html/parts.html"}
+
+// view is the root of a page's data: {{.Page.X}} is the page's, {{.X}} the layout's.
+type view struct {
+	Layout
+	Page Page
+}
+
+// Load parses the embedded pages and hashes the embedded static files.
+func Load() (*Set, error) {
+	static, err := fs.Sub(files, "static")
+	if err != nil {
+		return nil, fmt.Errorf("open static files: %w", err)
+	}
+	hashed, err := loadAssets(static)
+	if err != nil {
+		return nil, err
+	}
+	set := &Set{pages: map[string]*template.Template{}, assets: hashed}
+	common, err := template.New("layout").Funcs(set.funcs()).ParseFS(files, shared...)
+	if err != nil {
+		return nil, fmt.Errorf("parse layout: %w", err)
+	}
+	names, err := fs.Glob(files, "html/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("list pages: %w", err)
+	}
+	for _, name := range names {
+		if name == shared[0] || name == shared[1] {
+			continue
+		}
+		page, err := template.Must(common.Clone()).ParseFS(files, name)
+		if err != nil {
+			return nil, fmt.Errorf("parse page %s: %w", name, err)
+		}
+		set.pages[strings.TrimSuffix(path.Base(name), ".html")] = page
+	}
+	return set, nil
+}
+
+// buffers keeps the memory of finished renderings.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// Render writes the whole page to w, or nothing: a page that fails half way never reaches w. It fails
+// for a page without template, for a form_post target that ruling 21 forbids, and when w fails.
+func (s *Set) Render(w io.Writer, l Layout, p Page) error {
+	page, ok := s.pages[p.Template()]
+	if !ok {
+		return fmt.Errorf("render page: no template %q", p.Template())
+	}
+	if c, ok := p.(checker); ok {
+		if err := c.check(); err != nil {
+			return fmt.Errorf("render page %s: %w", p.Template(), err)
+		}
+	}
+	if l.Brand.Name == "" {
+		l.Brand.Name = "Gatehouse"
+	}
+	if l.Lang == "" {
+		l.Lang = "en"
+	}
+	if l.Stylesheet == "" {
+		l.Stylesheet = s.Stylesheet()
+	}
+	buffer := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buffer)
+	buffer.Reset()
+	if err := page.ExecuteTemplate(buffer, "layout", view{Layout: l, Page: p}); err != nil {
+		return fmt.Errorf("render page %s: %w", p.Template(), err)
+	}
+	if _, err := w.Write(buffer.Bytes()); err != nil {
+		return fmt.Errorf("write page %s: %w", p.Template(), err)
+	}
+	return nil
+}
+
+// Stylesheet returns the path of the stylesheet, such as /static/app.1f2e3d4c5b6a7980.css. The issuer's
+// path is not part of it.
+func (s *Set) Stylesheet() string { return s.path("app.css") }
+
+// Assets returns the static files under their hashed names (app.1f2e3d4c5b6a7980.css). A name changes
+// with the content, so every file may be cached for ever. Mount it at /static/ below the issuer's path.
+func (s *Set) Assets() fs.FS { return s.assets }
+
+// path returns the public path of a static file by its plain name.
+func (s *Set) path(name string) string { return "/static/" + s.assets.names[name] }
+
+// errTarget is the answer to a target that a page must not send the browser to.
+var errTarget = errors.New("forbidden target")
