@@ -1,0 +1,249 @@
+package endpoint
+
+// The authorization endpoint: RFC 6749 section 3.1, OpenID Connect Core section 3.1.2. It decides, and either answers the client or sends the
+// browser to the one step that is missing; each step comes back here.
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/provider/audit"
+	"gatehouse/provider/grant"
+	"gatehouse/provider/interaction"
+	"gatehouse/provider/oauth"
+	"gatehouse/provider/session"
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+	"gatehouse/templates"
+)
+
+// handleLife is how long the parameters of a POST wait for the GET that follows it.
+const handleLife = time.Minute
+
+var errDenied = grant.Refuse("access_denied", "The user did not allow the request.")
+
+// authorize serves GET: a new request, the continuation of a POST, or the return from a step.
+func (e *Endpoints) authorize(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	if id := query.Get("interaction"); id != "" {
+		return e.resume(w, r, id)
+	}
+	if id := query.Get("handle"); id != "" {
+		return e.fromHandle(w, r, id)
+	}
+	params, repeated, err := web.Params(r)
+	if err != nil {
+		return err
+	}
+	return e.decide(w, r, params, repeated, nil)
+}
+
+// authorizePost stores the parameters and lets the browser come back by GET: a cross-site POST carries no cookie, and must not act on one.
+func (e *Endpoints) authorizePost(w http.ResponseWriter, r *http.Request) error {
+	params, repeated, err := web.Params(r)
+	if err != nil {
+		return err
+	}
+	if len(repeated) > 0 {
+		return e.decide(w, r, params, repeated, nil) // is refused, so needs no cookie
+	}
+	if err := e.limitInteractions(r); err != nil {
+		return err
+	}
+	now := e.Now()
+	handle := &storage.Interaction{
+		ID: rand.Text() + rand.Text(), Kind: storage.InteractionAuthorize, Params: params, ReturnTo: interaction.ReturnAuthorize, Created: now, Expires: now.Add(handleLife),
+	}
+	if err := e.Store.CreateInteraction(r.Context(), handle); err != nil {
+		return fmt.Errorf("store request: %w", err)
+	}
+	return web.Redirect(w, r, web.LocalURL(r, "/oauth2/authorize", url.Values{"handle": {handle.ID}}))
+}
+
+func (e *Endpoints) fromHandle(w http.ResponseWriter, r *http.Request, id string) error {
+	stored, err := e.Store.Interaction(r.Context(), id)
+	if err == nil && stored.Binder != "" {
+		err = storage.ErrNotFound // the id of a running interaction is no handle
+	}
+	if err == nil {
+		err = e.Store.ConsumeInteraction(r.Context(), id)
+	}
+	if isMissing(err) || errors.Is(err, storage.ErrConsumed) {
+		return startAgain(w, r)
+	}
+	if err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	return e.decide(w, r, stored.Params, nil, nil)
+}
+
+// resume takes up an interaction after a step. Only the browser that began it may.
+func (e *Endpoints) resume(w http.ResponseWriter, r *http.Request, id string) error {
+	binder, _ := web.BinderOf(r)
+	flow, err := e.Flows.Load(r.Context(), id, binder)
+	switch {
+	case errors.Is(err, storage.ErrConsumed):
+		return alreadyFinished(w, r)
+	case errors.Is(err, interaction.ErrOtherBrowser), isMissing(err):
+		return startAgain(w, r)
+	case err != nil:
+		return err
+	case flow.Kind != storage.InteractionAuthorize:
+		return startAgain(w, r)
+	}
+	return e.decide(w, r, flow.Params, nil, flow)
+}
+
+// decide is the one path from parameters to an answer. Everything is validated anew on every pass: client, redirect URI and user may have changed
+// while a page was open.
+func (e *Endpoints) decide(w http.ResponseWriter, r *http.Request, params url.Values, repeated []string, flow *storage.Interaction) error {
+	ctx := r.Context()
+	req, err := e.Engine.ParseAuthorize(ctx, r, params, repeated)
+	if req.Client != nil {
+		web.Annotate(r, "client", req.Client.ID)
+	}
+	if err != nil {
+		return e.refuse(w, r, req, err)
+	}
+	current, err := e.Sessions.Current(r)
+	if err != nil {
+		return e.refuse(w, r, req, err)
+	}
+	state, err := e.state(ctx, req, current, flow)
+	if err != nil {
+		return e.refuse(w, r, req, err)
+	}
+	if flow != nil && flow.Proofs["denied"] != "" {
+		return e.finish(w, r, req, flow, errDenied)
+	}
+	switch outcome := interaction.Decide(state); {
+	case outcome.Error != "":
+		return e.finish(w, r, req, flow, grant.Refuse(outcome.Error, outcome.Reason))
+	case outcome.Step == interaction.StepLogin:
+		return e.pause(w, r, params, flow, "/login")
+	case outcome.Step == interaction.StepConsent:
+		return e.pause(w, r, params, flow, "/consent")
+	}
+	if done, err := e.consume(w, r, flow); done || err != nil {
+		return err
+	}
+	response, err := e.Engine.IssueCode(ctx, req, req.Authorization(current.Session))
+	if err != nil {
+		return e.refuse(w, r, req, err)
+	}
+	e.Audit.Record(ctx, audit.Event{Name: "code.issued", Actor: current.Session.Subject, Client: req.Client.ID, Result: "ok"})
+	web.Annotate(r, "outcome", "code")
+	return e.respond(w, r, req, response)
+}
+
+// state gathers what the interaction policy decides on: one read for the consent, the session was read before.
+func (e *Endpoints) state(ctx context.Context, req *oauth.AuthorizeRequest, current *session.Current, flow *storage.Interaction) (interaction.State, error) {
+	state := interaction.State{
+		Now: e.Now(), Prompt: req.Prompt, MaxAge: req.MaxAge, HintSubject: req.HintSubject, FirstParty: req.Client.FirstParty,
+		AlwaysAsk: alwaysAsk(req), Offline: req.Has("offline_access"),
+	}
+	if slices.Contains(req.Prompt, "select_account") {
+		// With one account a browser, choosing another means signing in again.
+		state.Prompt = append(slices.Clone(req.Prompt), "login")
+	}
+	if flow != nil {
+		state.Created, state.Pinned = flow.Created, flow.Subject
+	}
+	if current == nil {
+		return state, nil
+	}
+	state.Session, state.ACR = current.Session, current.Session.ACR
+	if flow != nil {
+		state.ConsentProof = flow.Proofs["consent"] == current.Session.Subject
+	}
+	if req.Client.FirstParty {
+		return state, nil
+	}
+	consent, err := e.Store.Consent(ctx, current.Session.Subject, req.Client.ID)
+	if isMissing(err) {
+		return state, nil
+	}
+	if err != nil {
+		return state, fmt.Errorf("read consent: %w", err)
+	}
+	state.Consented = covers(consent.Scopes, req.Scopes) && covers(consent.Resources, req.Resources)
+	return state, nil
+}
+
+func covers(granted, wanted []string) bool {
+	return !slices.ContainsFunc(wanted, func(s string) bool { return !slices.Contains(granted, s) })
+}
+
+// alwaysAsk is true for public clients whose redirect URI another program on the device could claim (RFC 8252 section 8.6).
+func alwaysAsk(req *oauth.AuthorizeRequest) bool {
+	if req.Client.AuthMethod != "none" {
+		return false
+	}
+	return !strings.HasPrefix(req.RedirectURI, "https://")
+}
+
+// pause saves the request, if it is not saved yet, and sends the browser to a step.
+func (e *Endpoints) pause(w http.ResponseWriter, r *http.Request, params url.Values, flow *storage.Interaction, step string) error {
+	if flow == nil {
+		if err := e.limitInteractions(r); err != nil {
+			return err
+		}
+		var err error
+		if flow, err = e.Flows.Start(r.Context(), storage.InteractionAuthorize, params, interaction.ReturnAuthorize, web.Binder(w, r)); err != nil {
+			return err
+		}
+	}
+	web.Annotate(r, "outcome", strings.TrimPrefix(step, "/"))
+	return web.Redirect(w, r, web.LocalURL(r, step, url.Values{"interaction": {flow.ID}}))
+}
+
+func (e *Endpoints) limitInteractions(r *http.Request) error {
+	allowed, retry, err := e.Limiter.Take(r.Context(), "interactions\n"+web.PeerKey(r), e.Limits.Interactions)
+	if err != nil {
+		return err
+	}
+	if !allowed {
+		return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Message: "Too many sign-ins were started from this network. Wait a moment and try again."}
+	}
+	return nil
+}
+
+// finish ends the interaction, if there is one, and tells the client the error.
+func (e *Endpoints) finish(w http.ResponseWriter, r *http.Request, req *oauth.AuthorizeRequest, flow *storage.Interaction, refusal error) error {
+	if done, err := e.consume(w, r, flow); done || err != nil {
+		return err
+	}
+	return e.refuse(w, r, req, refusal)
+}
+
+// consume uses up the interaction. Of two tabs that finish the same one, the loser is told so: done is true and the page is written.
+func (e *Endpoints) consume(w http.ResponseWriter, r *http.Request, flow *storage.Interaction) (done bool, err error) {
+	if flow == nil {
+		return false, nil
+	}
+	switch err := e.Flows.Consume(r.Context(), flow.ID); {
+	case errors.Is(err, storage.ErrConsumed), isMissing(err):
+		return true, alreadyFinished(w, r)
+	case err != nil:
+		return true, err
+	}
+	return false, nil
+}
+
+func alreadyFinished(w http.ResponseWriter, r *http.Request) error {
+	return web.Render(w, r, http.StatusOK, templates.Done{Heading: "Already finished", Message: "This sign-in was completed before. Go back to the app; if it still asks you to sign in, start again from there."})
+}
+
+func startAgain(w http.ResponseWriter, r *http.Request) error {
+	return web.Render(w, r, http.StatusForbidden, templates.Error{
+		Status: http.StatusForbidden, Heading: "This sign-in cannot go on here", RequestID: web.RequestID(r.Context()),
+		Message: "It was started in another browser, or too long ago. Go back to the app and start again.",
+	})
+}

@@ -1,0 +1,152 @@
+package provider
+
+import (
+	"go/build"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Who may import whom, and why. The keys are folders; a folder that is not named takes the rule of its nearest parent. Only files that are not
+// tests are bound.
+var importRules = map[string]struct {
+	may []string
+	why string
+}{
+	"storage":                   {nil, "the contract is imported by everything and must not pull anything in"},
+	"storage/sqlstore":          {[]string{"storage"}, "statements know records, not engines"},
+	"storage/migrate":           {[]string{"storage"}, "the runner knows files and a lock, not features"},
+	"storage/memory":            {[]string{"storage"}, "the reference implementation knows the contract only"},
+	"storage/sqlite":            {[]string{"storage", "storage/sqlstore", "storage/migrate"}, "a backend is an adapter"},
+	"storage/postgres":          {[]string{"storage", "storage/sqlstore", "storage/migrate"}, "a backend is an adapter"},
+	"storage/storagetest":       {[]string{"storage"}, "one suite for every backend"},
+	"templates":                 {nil, "pages know nothing of the server"},
+	"provider/seal":             {leafMay, leafWhy},
+	"provider/outbound":         {leafMay, leafWhy},
+	"provider/audit":            {leafMay, leafWhy},
+	"provider/ratelimit":        {leafMay, leafWhy},
+	"provider/telemetry":        {leafMay, leafWhy},
+	"provider/keys":             {groundMay, groundWhy},
+	"provider/credential":       {groundMay, groundWhy},
+	"provider/interaction":      {groundMay, groundWhy},
+	"provider/web":              {append(slices.Clone(leaf), "templates"), "the kernel knows pages and leaf packages; features bring the rest"},
+	"provider/grant":            {[]string{"storage"}, "grants state small interfaces, which the engine satisfies"},
+	"provider/oauth":            {append(slices.Clone(groundMay), "provider/grant", "provider/keys"), "the engine knows nothing of HTML and cookies"},
+	"provider/session":          {append(slices.Clone(groundMay), "provider/web"), "sessions are cookies and rows"},
+	"provider/endpoint":         {append(slices.Clone(featureMay), "provider/grant"), featureWhy},
+	"provider/login":            {featureMay, featureWhy},
+	"provider/consent":          {featureMay, featureWhy},
+	"provider/account":          {featureMay, featureWhy},
+	"provider/playground":       {append(slices.Clone(featureMay), "provider/rp"), featureWhy},
+	"provider/rp":               {nil, "a relying party uses the server from outside, as anyone does"},
+	"provider/bench":            {[]string{"provider/rp"}, "the bench drives any provider from outside"},
+	"provider/third_party/oryx": {nil, "a stand-in for a library"},
+	"provider":                  {nil, "assembles everything; see the exception below"},
+	"cmd/gatehouse":             {nil, "the place where concrete types meet; see the exception below"},
+	"cmd/gatehouse/config":      {[]string{"provider/seal", "provider/ratelimit", "provider/oauth"}, "the typed tree is read by everyone and knows no one"},
+}
+
+var (
+	leaf       = []string{"storage", "provider/seal", "provider/outbound", "provider/audit", "provider/ratelimit", "provider/telemetry"}
+	leafMay    = []string{"storage"}
+	leafWhy    = "leaf packages import at most storage"
+	groundMay  = slices.Clone(leaf)
+	groundWhy  = "ground packages import leaf packages and storage"
+	featureMay = append(slices.Clone(leaf), "provider/keys", "provider/credential", "provider/interaction", "provider/web", "templates", "provider/session", "provider/oauth")
+	featureWhy = "features never import each other: they meet through an interaction id in a URL, or through storage"
+)
+
+// libraryHomes names the only folders that may import a library.
+var libraryHomes = map[string][]string{
+	"github.com/ory/fosite":      {"provider/grant", "provider/oauth", "provider/endpoint"},
+	"github.com/go-jose/go-jose": {"provider/keys", "provider/oauth", "provider/upstream"},
+	"github.com/gorilla/mux":     {"provider/web"},
+	"golang.org/x/crypto/bcrypt": {"provider/credential", "provider/oauth"},
+	"golang.org/x/oauth2":        {"provider/rp", "provider/upstream"},
+	"github.com/coreos/go-oidc":  {"provider/rp", "provider/upstream"},
+	"github.com/jackc/pgx":       {"storage/postgres"},
+	"modernc.org/sqlite":         {"storage/sqlite"},
+	"github.com/spf13/viper":     {"cmd/gatehouse/config"},
+	"github.com/prometheus":      {"provider/telemetry"},
+	"go.opentelemetry.io/otel":   {"provider/telemetry", "provider/third_party/oryx"},
+}
+
+func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
+	root := ".."
+	checked := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		if name := d.Name(); rel != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || name == "third_party") {
+			return fs.SkipDir
+		}
+		p, err := build.ImportDir(path, 0)
+		if _, none := err.(*build.NoGoError); none {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		checked++
+		for _, imported := range p.Imports {
+			checkImport(t, filepath.ToSlash(rel), imported)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if checked < 20 {
+		t.Fatalf("only %d packages found below %s", checked, root)
+	}
+}
+
+func checkImport(t *testing.T, folder, imported string) {
+	for library, homes := range libraryHomes {
+		if (imported == library || strings.HasPrefix(imported, library+"/")) && !slices.ContainsFunc(homes, func(home string) bool { return folder == home || strings.HasPrefix(folder, home+"/") }) {
+			t.Errorf("%s imports %s, whose home is %v", folder, imported, homes)
+		}
+	}
+	own, ok := strings.CutPrefix(imported, "gatehouse/")
+	if !ok {
+		return
+	}
+	rule, why := ruleFor(folder)
+	if rule == "provider" || rule == "cmd/gatehouse" {
+		// They assemble. But nobody but cmd meets a backend.
+		if rule == "provider" && strings.HasPrefix(own, "storage/") {
+			t.Errorf("%s imports %s: backends meet the server in cmd only", folder, own)
+		}
+		return
+	}
+	if own == rule || strings.HasPrefix(own, rule+"/") && rule != "storage" || strings.HasPrefix(folder, own+"/") {
+		return // a folder's own parts
+	}
+	if !slices.Contains(importRules[rule].may, own) {
+		t.Errorf("%s imports %s: %s", folder, own, why)
+	}
+}
+
+func ruleFor(folder string) (rule, why string) {
+	for ; ; folder = filepath.ToSlash(filepath.Dir(folder)) {
+		if r, ok := importRules[folder]; ok {
+			return folder, r.why
+		}
+		if folder == "." || folder == "/" {
+			return "", "no rule names this folder; add it to importRules with its reason"
+		}
+	}
+}
+
+func TestNoEmptyFolderInTheHouse(t *testing.T) {
+	for _, folder := range []string{"../cmd", "../provider", "../storage", "../templates", "../deploy", "../docs"} {
+		if entries, err := os.ReadDir(folder); err != nil || len(entries) == 0 {
+			t.Errorf("%s is part of the house and is missing or empty", folder)
+		}
+	}
+}

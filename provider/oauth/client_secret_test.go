@@ -1,0 +1,83 @@
+package oauth
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+func TestGeneratedSecretIsStoredAsItsSignature(t *testing.T) {
+	secret, hash := NewSecret()
+	if !strings.HasPrefix(secret, "gth_cs_") || !strings.HasPrefix(hash, "$sha256$") || strings.Contains(hash, secret) {
+		t.Fatalf("secret %q, hash %q", secret, hash)
+	}
+	other, _ := NewSecret()
+	if !VerifySecret(hash, secret) || VerifySecret(hash, other) || VerifySecret(hash, "") || VerifySecret(hash, hash) {
+		t.Error("only the secret itself must verify")
+	}
+	if again, err := HashSecret(secret); err != nil || again != hash {
+		t.Errorf("HashSecret of a generated secret = %q, %v; want the fast form", again, err)
+	}
+}
+
+func TestChosenSecretIsBcrypt(t *testing.T) {
+	const chosen = "correct-horse-battery"
+	hash, err := HashSecret(chosen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cost, err := bcrypt.Cost([]byte(hash)); err != nil || cost < 12 {
+		t.Errorf("cost = %d, %v", cost, err)
+	}
+	for range 2 { // the second time from memory
+		if !VerifySecret(hash, chosen) {
+			t.Error("the chosen secret was refused")
+		}
+		if VerifySecret(hash, chosen+"x") || VerifySecret(hash, "") {
+			t.Error("another secret was accepted")
+		}
+	}
+}
+
+func TestImportedBcryptReadsNoMoreThanItCompares(t *testing.T) {
+	long := strings.Repeat("a", 72)
+	hash, err := bcrypt.GenerateFromPassword([]byte(long), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !VerifySecret(string(hash), long) || VerifySecret(string(hash), long+"b") {
+		t.Error("72 bytes must match, and a longer secret with the same beginning must not")
+	}
+}
+
+func TestRememberedPairsAreBounded(t *testing.T) {
+	v := newVerified()
+	hash, err := bcrypt.GenerateFromPassword([]byte("known"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range maxVerified {
+		v.pairs[[32]byte{byte(i), byte(i >> 8), 1}] = struct{}{}
+	}
+	if !v.verify(string(hash), "known") || len(v.pairs) > maxVerified {
+		t.Errorf("%d pairs remembered", len(v.pairs))
+	}
+	if !v.known(v.pair(string(hash), "known")) || v.known(v.pair(string(hash), "other")) {
+		t.Error("the pair just verified must be known, another not")
+	}
+}
+
+func TestUnusableSecretsAreRefused(t *testing.T) {
+	for _, secret := range []string{"", "short", strings.Repeat("a", 73), "with a space", "línea-no-ascii", "tab\tinside"} {
+		if hash, err := HashSecret(secret); !errors.Is(err, ErrSecretForm) {
+			t.Errorf("HashSecret(%q) = %q, %v", secret, hash, err)
+		}
+	}
+	for _, hash := range []string{"", "plain", "$1$abc", "$2y$broken"} {
+		if VerifySecret(hash, hash) {
+			t.Errorf("VerifySecret accepted the unknown scheme %q", hash)
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package oauth
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/provider/grant"
+	"gatehouse/storage"
+)
+
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// credentials are what a request presented to authenticate its client.
+type credentials struct {
+	clientID  string
+	secret    string
+	assertion string
+	basic     bool
+}
+
+// authenticate is the one client authentication (RFC 6749 section 2.3, RFC 7523 section 2.2). Exactly one method may be used, and it must
+// be the registered one; only the two places of a secret, header and body, stand for each other.
+func (e *Engine) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+	sent, err := readCredentials(r, form)
+	if err != nil {
+		return nil, err
+	}
+	refused := func(text string) error { return &authError{grant.Refuse("invalid_client", text), sent.basic} }
+	if sent.clientID == "" {
+		return nil, refused("Client authentication is missing. Send client_id, and the client's secret or assertion.")
+	}
+	client, err := e.Client(ctx, sent.clientID)
+	if errors.Is(err, storage.ErrNotFound) {
+		client, err = &storage.Client{AuthMethod: "client_secret_basic", Secrets: decoySecrets}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch method := client.AuthMethod; method {
+	case "none":
+		if sent.secret != "" || sent.assertion != "" {
+			return nil, refused("This client is registered without a secret. Send client_id alone.")
+		}
+	case "private_key_jwt":
+		if sent.assertion == "" {
+			return nil, refused("This client is registered for private_key_jwt. Send a client_assertion.")
+		}
+		if err := e.checkAssertion(ctx, client, sent.assertion); err != nil {
+			if errors.Is(err, storage.ErrUnavailable) {
+				return nil, err
+			}
+			return nil, &authError{grant.Refuse("invalid_client", "The client assertion was not accepted: "+assertionText(err)).WithWrap(err), sent.basic}
+		}
+	default:
+		if sent.assertion != "" || !checkSecret(client, sent.secret, e.Now()) || client.ID == "" {
+			return nil, refused("The client is unknown, or its credentials are wrong, missing or of another method than registered.")
+		}
+	}
+	return grant.Client{Client: client, AuthenticatedBy: client.AuthMethod}, nil
+}
+
+// decoySecrets make an unknown client cost what a wrong secret costs.
+var decoySecrets = func() []storage.ClientSecret {
+	_, hash := NewSecret()
+	return []storage.ClientSecret{{Hash: hash}}
+}()
+
+// checkSecret compares a secret with the client's unexpired ones.
+func checkSecret(c *storage.Client, secret string, now time.Time) bool {
+	ok := false
+	for _, s := range c.Secrets {
+		if s.Expires.IsZero() || now.Before(s.Expires) {
+			ok = VerifySecret(s.Hash, secret) || ok
+		}
+	}
+	return ok && secret != ""
+}
+
+// readCredentials finds the one method that a request uses. Two are an invalid_request (RFC 6749 section 2.3).
+func readCredentials(r *http.Request, form url.Values) (credentials, error) {
+	sent := credentials{clientID: form.Get("client_id"), secret: form.Get("client_secret"), assertion: form.Get("client_assertion")}
+	id, secret, present, err := basicAuth(r)
+	if err != nil {
+		return sent, &authError{grant.Refuse("invalid_client", "The Authorization header is not valid Basic authentication."), true}
+	}
+	if form.Has("client_assertion_type") && form.Get("client_assertion_type") != assertionType {
+		return sent, grant.Refuse("invalid_request", "The client_assertion_type is not supported. Send "+assertionType+".")
+	}
+	if sent.assertion != "" && !form.Has("client_assertion_type") {
+		return sent, grant.Refuse("invalid_request", "The client_assertion_type is missing. Send "+assertionType+".")
+	}
+	methods := 0
+	for _, used := range []bool{present, sent.secret != "", sent.assertion != ""} {
+		if used {
+			methods++
+		}
+	}
+	if methods > 1 {
+		return sent, grant.Refuse("invalid_request", "The request uses more than one client authentication method. Use one.")
+	}
+	if present {
+		if sent.clientID != "" && sent.clientID != id {
+			return sent, grant.Refuse("invalid_request", "The client_id in the body is not the one in the Authorization header.")
+		}
+		sent.clientID, sent.secret, sent.basic = id, secret, true
+	}
+	if sent.clientID == "" && sent.assertion != "" {
+		sent.clientID = assertionSubject(sent.assertion)
+	}
+	return sent, nil
+}
+
+// basicAuth reads RFC 7617 credentials whose parts are form-urlencoded (RFC 6749 section 2.3.1). Other schemes count as absent.
+func basicAuth(r *http.Request) (id, secret string, present bool, err error) {
+	scheme, encoded, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return "", "", false, nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
+	if err != nil {
+		return "", "", true, fmt.Errorf("decode Basic: %w", err)
+	}
+	user, password, ok := strings.Cut(string(raw), ":")
+	if !ok {
+		return "", "", true, errors.New("no colon in Basic")
+	}
+	if id, err = url.QueryUnescape(user); err != nil {
+		return "", "", true, fmt.Errorf("decode client id: %w", err)
+	}
+	if secret, err = url.QueryUnescape(password); err != nil {
+		return "", "", true, fmt.Errorf("decode secret: %w", err)
+	}
+	return id, secret, true, nil
+}
+
+// refusingHasher fails closed: fosite's own secret comparison must never be reached.
+type refusingHasher struct{}
+
+func (refusingHasher) Compare(context.Context, []byte, []byte) error {
+	return errors.New("client secrets are not compared by fosite")
+}
+
+func (refusingHasher) Hash(context.Context, []byte) ([]byte, error) {
+	return nil, errors.New("client secrets are not hashed by fosite")
+}

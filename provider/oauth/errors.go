@@ -1,0 +1,96 @@
+package oauth
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/storage"
+)
+
+// Wire is an error as the RFCs allow it on the wire.
+type Wire struct {
+	Status int
+	// Code is a registered OAuth error code, Description printable ASCII without quotes and backslashes (RFC 6749 section 5.2).
+	Code        string
+	Description string
+	// Challenge is the value of WWW-Authenticate, empty for none.
+	Challenge  string
+	RetryAfter time.Duration
+}
+
+// LimitError says that a caller failed too often and when to come back.
+type LimitError struct{ RetryAfter time.Duration }
+
+func (e *LimitError) Error() string { return "rate limit reached" }
+
+// authError is invalid_client with the knowledge whether Basic was used.
+type authError struct {
+	*fosite.RFC6749Error
+	basic bool
+}
+
+func (e *authError) Unwrap() error { return e.RFC6749Error }
+
+// renamed maps the codes that fosite made up to registered ones.
+var renamed = map[string]string{
+	"invalid_state": "invalid_request", "insufficient_entropy": "invalid_request", "jti_known": "invalid_client", "token_inactive": "invalid_grant",
+	"request_unauthorized": "invalid_client", "scope_not_granted": "invalid_scope", "unsupported_response_mode": "invalid_request", "token_expired": "invalid_grant",
+	"token_signature_mismatch": "invalid_grant", "invalid_token": "invalid_grant", "not_found": "invalid_request", "misconfiguration": "server_error", "error": "server_error",
+	"request_forbidden": "access_denied",
+}
+
+const (
+	unavailableRetry = 5 * time.Second
+	serverErrorText  = "Something went wrong on our side. The request id in the X-Request-Id header names it in our log."
+)
+
+// ToWire maps any error to what goes on the wire. It is the only such mapping.
+func ToWire(err error) Wire {
+	var limit *LimitError
+	switch {
+	case errors.As(err, &limit):
+		return Wire{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: limit.RetryAfter, Description: "Too many failed attempts. Wait as long as Retry-After says."}
+	case errors.Is(err, storage.ErrUnavailable):
+		return Wire{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: unavailableRetry, Description: "The server cannot reach its storage. Try again in a moment."}
+	}
+	var oauthErr *fosite.RFC6749Error
+	if !errors.As(err, &oauthErr) {
+		return Wire{Status: http.StatusInternalServerError, Code: "server_error", Description: serverErrorText}
+	}
+	w := Wire{Status: http.StatusBadRequest, Code: oauthErr.ErrorField, Description: describe(oauthErr)}
+	if code, ok := renamed[w.Code]; ok {
+		w.Code = code
+	}
+	switch w.Code {
+	case "invalid_client":
+		w.Status = http.StatusUnauthorized
+		var auth *authError
+		if errors.As(err, &auth) && auth.basic {
+			w.Challenge = `Basic realm="gatehouse", charset="UTF-8"`
+		}
+	case "server_error":
+		w.Status, w.Description = http.StatusInternalServerError, serverErrorText
+	}
+	return w
+}
+
+// describe keeps a description within the character set of RFC 6749 section 5.2.
+func describe(e *fosite.RFC6749Error) string {
+	text := e.DescriptionField
+	if e.HintField != "" {
+		text += " " + e.HintField
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"' || r == '\\':
+			return '\''
+		case r < ' ' || r > '~':
+			return -1
+		}
+		return r
+	}, text)
+}

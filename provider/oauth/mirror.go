@@ -1,0 +1,143 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/storage"
+)
+
+// MirrorStore is what the copies are made of.
+type MirrorStore interface {
+	Client(ctx context.Context, id string) (*storage.Client, error)
+	Changes(ctx context.Context) (map[storage.Topic]int64, error)
+	Revocations(ctx context.Context, after int64) ([]storage.Revocation, error)
+}
+
+// keyLoader is the part of the key set that is reloaded.
+type keyLoader interface {
+	Load(ctx context.Context) error
+}
+
+const (
+	// copyTrusted is how long copies serve while the store cannot be asked for changes; revocationsTrusted is how long introspection and userinfo do.
+	copyTrusted        = 60 * time.Second
+	revocationsTrusted = 5 * time.Second
+	// maxClients bounds the copies of clients.
+	maxClients = 10_000
+)
+
+// Mirror holds the process's copies of clients, keys and revocations, and learns by Sync, called several times a second, what other processes
+// wrote. Everything else is read from the store.
+type Mirror struct {
+	store       MirrorStore
+	keys        keyLoader
+	now         func() time.Time
+	revocations revocationList
+
+	// Sync is coalesced: ticket counts those who want to see the store as it is now, done is the last ticket that a finished poll covers.
+	ticket   atomic.Int64
+	poll     sync.Mutex
+	done     int64
+	versions map[storage.Topic]int64
+	synced   atomic.Int64 // Unix nanoseconds of the last successful poll
+
+	mu         sync.RWMutex
+	clients    map[string]*storage.Client
+	generation int64
+}
+
+// NewMirror returns an empty mirror.
+func NewMirror(store MirrorStore, keys keyLoader, now func() time.Time) *Mirror {
+	return &Mirror{store: store, keys: keys, now: now, clients: map[string]*storage.Client{}, versions: map[storage.Topic]int64{}}
+}
+
+// Sync returns when the copies show everything that was committed before the call.
+func (m *Mirror) Sync(ctx context.Context) error {
+	ticket := m.ticket.Add(1)
+	m.poll.Lock()
+	defer m.poll.Unlock()
+	if m.done >= ticket {
+		return nil
+	}
+	covers := m.ticket.Load()
+	if err := m.reload(ctx); err != nil {
+		return fmt.Errorf("reload changes: %w", err)
+	}
+	m.done = covers
+	m.synced.Store(m.now().UnixNano())
+	return nil
+}
+
+func (m *Mirror) reload(ctx context.Context) error {
+	versions, err := m.store.Changes(ctx)
+	if err != nil {
+		return err
+	}
+	if versions[storage.TopicClients] != m.versions[storage.TopicClients] {
+		m.mu.Lock()
+		clear(m.clients)
+		m.generation++
+		m.mu.Unlock()
+	}
+	if v, seen := m.versions[storage.TopicKeys]; !seen || versions[storage.TopicKeys] != v {
+		if err := m.keys.Load(ctx); err != nil {
+			return err
+		}
+	}
+	if last := m.versions[storage.TopicRevocations]; versions[storage.TopicRevocations] != last {
+		rows, err := m.store.Revocations(ctx, last)
+		if err != nil {
+			return err
+		}
+		m.revocations.add(rows)
+	}
+	m.revocations.forget(m.now())
+	if _, ok := versions[storage.TopicKeys]; !ok {
+		versions[storage.TopicKeys] = 0 // seen, though nothing was ever written
+	}
+	m.versions = versions
+	return nil
+}
+
+// age is the time since the copies last agreed with the store.
+func (m *Mirror) age() time.Duration { return m.now().Sub(time.Unix(0, m.synced.Load())) }
+
+// Current tells whether the copies are at most 5 s old: what introspection and userinfo ask before they call a token active.
+func (m *Mirror) Current() bool { return m.age() <= revocationsTrusted }
+
+// Client returns an enabled client, from its copy if there is one. Disabled and unknown clients are ErrNotFound alike.
+func (m *Mirror) Client(ctx context.Context, id string) (*storage.Client, error) {
+	c, err := m.AnyClient(ctx, id)
+	if err == nil && c.Disabled {
+		return nil, fmt.Errorf("client is disabled: %w", storage.ErrNotFound)
+	}
+	return c, err
+}
+
+// AnyClient returns a client, disabled ones too. Callers must not change it.
+func (m *Mirror) AnyClient(ctx context.Context, id string) (*storage.Client, error) {
+	m.mu.RLock()
+	c, generation := m.clients[id], m.generation
+	m.mu.RUnlock()
+	if c != nil && m.age() <= copyTrusted {
+		return c, nil
+	}
+	c, err := m.store.Client(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("read client: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// A copy read before an invalidation must not outlive it.
+	if generation == m.generation {
+		if len(m.clients) >= maxClients {
+			clear(m.clients)
+		}
+		m.clients[id] = c
+	}
+	return c, nil
+}

@@ -1,0 +1,176 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"gatehouse/provider/audit"
+	"gatehouse/provider/credential"
+	"gatehouse/provider/endpoint"
+	"gatehouse/provider/grant"
+	"gatehouse/provider/interaction"
+	"gatehouse/provider/keys"
+	"gatehouse/provider/oauth"
+	"gatehouse/provider/outbound"
+	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/seal"
+	"gatehouse/provider/session"
+	"gatehouse/provider/telemetry"
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+	"gatehouse/templates"
+)
+
+// Options are everything that a server is made of. Zero durations and limits are taken as they are: package config holds the defaults.
+type Options struct {
+	// Issuer is the public URL, without trailing slash; it may carry a path.
+	Issuer   string
+	Store    storage.Store
+	Seal     *seal.Ring
+	Outbound *outbound.Client
+	Log      *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+
+	TrustedProxies               []netip.Prefix
+	Brand                        templates.Brand
+	SameSite                     http.SameSite
+	SessionIdle, SessionAbsolute time.Duration
+	Tokens                       oauth.Lifetimes
+	DefaultAudience              string
+	Resources                    []oauth.Resource
+	Keys                         KeyPolicy
+	PasswordCost                 int
+	PasswordMinLength            int
+	Limits                       Limits
+	// Playground is mounted with --dev only; nil otherwise.
+	Playground web.Feature
+}
+
+// KeyPolicy says which signing keys exist and which algorithm signs what.
+type KeyPolicy struct {
+	Algorithms  []string
+	IDToken     string
+	AccessToken string
+	RSABits     int
+	RotateEvery time.Duration
+}
+
+// Limits are the rate limits; a zero Limit is off.
+type Limits struct {
+	LoginAccount, LoginIP, LoginNet                  ratelimit.Limit
+	TokenFailures, TokenOK, Introspect, Interactions ratelimit.Limit
+}
+
+// maxLimitKeys bounds the memory of the limits that are counted in process.
+const maxLimitKeys = 100_000
+
+// Provider is one assembled server.
+type Provider struct {
+	options   Options
+	store     storage.Store
+	engine    *oauth.Engine
+	keys      *keys.Set
+	passwords *credential.Passwords
+	sessions  *session.Sessions
+	flows     *interaction.Flows
+	metrics   *telemetry.Metrics
+	audit     *audit.Log
+	mux       *web.Mux
+}
+
+// New assembles a server and makes it ready to answer: signing keys exist, copies are loaded. What can wait is left to Run.
+func New(ctx context.Context, o Options) (*Provider, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	p := &Provider{options: o, metrics: telemetry.New(), audit: audit.New(o.Log)}
+	p.keys = keys.New(keys.Options{
+		Store: o.Store, Seal: o.Seal, Now: o.Now, Algorithms: o.Keys.Algorithms, RSABits: o.Keys.RSABits, RotateEvery: o.Keys.RotateEvery, LongestToken: LongestToken(o.Tokens, o.Resources),
+	})
+	p.engine = oauth.New(oauth.Options{
+		Issuer: o.Issuer, Store: o.Store, Keys: p.keys, Outbound: o.Outbound, Audit: p.audit, Now: o.Now, Tokens: o.Tokens, DefaultAudience: o.DefaultAudience,
+		Resources: o.Resources, IDTokenAlg: o.Keys.IDToken, AccessTokenAlg: o.Keys.AccessToken,
+	})
+	p.store = syncedStore{o.Store, p.engine.Sync, o.Log}
+	p.sessions = session.New(session.Options{Store: p.store, Idle: o.SessionIdle, Absolute: o.SessionAbsolute, Now: o.Now})
+	p.flows = interaction.New(interaction.Options{Store: p.store, Now: o.Now})
+	var err error
+	if p.passwords, err = credential.New(credential.Options{Store: o.Store, Seal: o.Seal, Cost: o.PasswordCost, MinLength: o.PasswordMinLength}); err != nil {
+		return nil, fmt.Errorf("set up passwords: %w", err)
+	}
+	if err := errors.Join(p.keys.EnsureActive(ctx), p.engine.Sync(ctx), p.passwords.Load(ctx)); err != nil {
+		return nil, fmt.Errorf("prepare keys and secrets: %w", err)
+	}
+	return p, p.assemble()
+}
+
+// LongestToken is the longest that anything signed can stay valid.
+func LongestToken(l oauth.Lifetimes, resources []oauth.Resource) time.Duration {
+	return max(grant.Resources(resources).Longest(l.Access), l.ID)
+}
+
+// RevocationTTL is how long a revocation must be remembered, for storage.Options.
+func RevocationTTL(l oauth.Lifetimes, resources []oauth.Resource) time.Duration {
+	return grant.Resources(resources).Longest(l.Access) + time.Minute
+}
+
+func (p *Provider) assemble() error {
+	o := p.options
+	pages, err := templates.Load()
+	if err != nil {
+		return fmt.Errorf("load templates: %w", err)
+	}
+	p.mux, err = web.New(web.Options{
+		Issuer: o.Issuer, Templates: pages, Brand: o.Brand, CSRFKeys: o.Seal.Derive("csrf", 32), TrustedProxies: o.TrustedProxies, SameSite: o.SameSite,
+		Log: o.Log, Metrics: p.metrics, Now: o.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("set up HTTP: %w", err)
+	}
+	p.mux.Static(pages.Assets())
+	p.mux.Health(p.Ready)
+	for _, feature := range p.features() {
+		feature.Mount(p.mux)
+	}
+	return nil
+}
+
+// Handler serves the public listener.
+func (p *Provider) Handler() http.Handler { return p.mux }
+
+// Ops serves the listener of operators: metrics, and health without the public chain.
+func (p *Provider) Ops() http.Handler {
+	ops := http.NewServeMux()
+	ops.Handle("GET /metrics", p.metrics.Handler())
+	ops.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	ops.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := p.Ready(r.Context()); err != nil {
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+		}
+	})
+	return ops
+}
+
+// Ready tells whether requests can be served: the store answers and the copies are current.
+func (p *Provider) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := p.store.Ping(ctx); err != nil {
+		return fmt.Errorf("ping storage: %w", err)
+	}
+	if !p.engine.Current() {
+		return errors.New("the copies of clients, keys and revocations are older than 5 s")
+	}
+	return nil
+}
+
+// endpointLimits picks the limits of the protocol endpoints.
+func (l Limits) endpoint() endpoint.Limits {
+	return endpoint.Limits{TokenFailures: l.TokenFailures, TokenOK: l.TokenOK, Introspect: l.Introspect, Interactions: l.Interactions}
+}

@@ -1,0 +1,65 @@
+package provider
+
+import (
+	"context"
+	"log/slog"
+
+	"gatehouse/storage"
+)
+
+// syncedStore is the store as features see it: whoever writes something that this process holds a copy of gets its answer only after the copy
+// shows it.
+type syncedStore struct {
+	storage.Store
+	sync func(context.Context) error
+	log  *slog.Logger
+}
+
+// after brings the copies up to date once a write is committed. If that fails the write still stands, and the copies follow with the next poll.
+func (s syncedStore) after(ctx context.Context, err error) error {
+	if err == nil {
+		if syncErr := s.sync(context.WithoutCancel(ctx)); syncErr != nil {
+			s.log.WarnContext(ctx, "copies lag behind a write", "cause", syncErr.Error())
+		}
+	}
+	return err
+}
+
+func (s syncedStore) UpdateUser(ctx context.Context, subject string, change func(*storage.User) error) (*storage.User, error) {
+	u, err := s.Store.UpdateUser(ctx, subject, change)
+	return u, s.after(ctx, err)
+}
+
+func (s syncedStore) DeleteUser(ctx context.Context, subject string) error {
+	return s.after(ctx, s.Store.DeleteUser(ctx, subject))
+}
+
+func (s syncedStore) SetPassword(ctx context.Context, subject, encoded string) error {
+	return s.after(ctx, s.Store.SetPassword(ctx, subject, encoded))
+}
+
+func (s syncedStore) EndSession(ctx context.Context, id string) error {
+	return s.after(ctx, s.Store.EndSession(ctx, id))
+}
+
+func (s syncedStore) RevokeConsent(ctx context.Context, subject, clientID string) error {
+	return s.after(ctx, s.Store.RevokeConsent(ctx, subject, clientID))
+}
+
+func (s syncedStore) RevokeTokens(ctx context.Context, r storage.Revocation) (int, error) {
+	n, err := s.Store.RevokeTokens(ctx, r)
+	return n, s.after(ctx, err)
+}
+
+func (s syncedStore) CreateClient(ctx context.Context, c *storage.Client) error {
+	return s.after(ctx, s.Store.CreateClient(ctx, c))
+}
+
+func (s syncedStore) UpdateClient(ctx context.Context, id string, change func(*storage.Client) error) (*storage.Client, error) {
+	c, err := s.Store.UpdateClient(ctx, id, change)
+	return c, s.after(ctx, err)
+}
+
+func (s syncedStore) DeleteClient(ctx context.Context, id string) error {
+	return s.after(ctx, s.Store.DeleteClient(ctx, id))
+}
