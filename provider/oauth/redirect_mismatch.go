@@ -34,7 +34,8 @@ func Mismatch(c *storage.Client, sent string) RedirectMismatch {
 	return best
 }
 
-// uriParts are the components of RFC 3986 appendix B; a present but empty query or fragment is "?" or "#".
+// uriParts are the components of RFC 3986 appendix B. user ends with @, query begins with ? and fragment with #, and an empty port is ":", so that a part that is
+// present but empty is still seen.
 type uriParts struct{ scheme, user, host, port, path, query, fragment string }
 
 func splitURI(uri string) uriParts {
@@ -57,11 +58,13 @@ func splitURI(uri string) uriParts {
 		authority, p.path = authority[:i], authority[i:]
 	}
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
-		p.user, authority = authority[:i], authority[i+1:]
+		p.user, authority = authority[:i+1], authority[i+1:]
 	}
 	p.host = authority
 	if i := strings.LastIndexByte(authority, ':'); i >= 0 && !strings.Contains(authority[i:], "]") {
-		p.host, p.port = authority[:i], authority[i+1:]
+		if p.host, p.port = authority[:i], authority[i+1:]; p.port == "" {
+			p.port = ":"
+		}
 	}
 	return p
 }
@@ -79,10 +82,13 @@ func compareURIs(c *storage.Client, sent, registered uriParts) (list []Differenc
 		add(8, "scheme", sent.scheme, registered.scheme, schemeAdvice(sent, registered))
 	}
 	add(20, "user info", sent.user, registered.user, "Remove the user name before the @: a redirect URI has none.")
-	if strings.EqualFold(sent.host, registered.host) {
+	switch {
+	case strings.EqualFold(sent.host, registered.host):
 		add(1, "case", sent.host, registered.host, "Write the host in the registered case; redirect URIs are compared character by character.")
-	} else {
-		add(16, "host", sent.host, registered.host, hostAdvice(sent.host, registered.host))
+	case loopbackHost(strings.Trim(sent.host, "[]")) && loopbackHost(strings.Trim(registered.host, "[]")):
+		add(3, "host", sent.host, registered.host, "localhost, 127.0.0.1 and [::1] are different hosts here. Send the registered one, or register this one too.")
+	default:
+		add(16, "host", sent.host, registered.host, "Send the registered host, or register an address on this one if it is yours.")
 	}
 	add(4, "port", sent.port, registered.port, portAdvice(c, sent, registered))
 	part, heavy, advice := comparePaths(sent.path, registered.path)
@@ -102,13 +108,6 @@ func schemeAdvice(sent, registered uriParts) string {
 		return "The registered address is http. Send that, or register the https one."
 	}
 	return "Send the registered scheme, or register this one."
-}
-
-func hostAdvice(sent, registered string) string {
-	if loopbackHost(strings.Trim(sent, "[]")) && loopbackHost(strings.Trim(registered, "[]")) {
-		return "localhost, 127.0.0.1 and [::1] are different hosts here. Send the registered one, or register this one too."
-	}
-	return "Send the registered host, or register an address on this one if it is yours."
 }
 
 func portAdvice(c *storage.Client, sent, registered uriParts) string {
