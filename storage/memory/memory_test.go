@@ -1,0 +1,87 @@
+package memory_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"gatehouse/storage"
+	"gatehouse/storage/memory"
+	"gatehouse/storage/storagetest"
+)
+
+func TestContract(t *testing.T) {
+	storagetest.Run(t, func(_ *testing.T, o storage.Options) storage.Store { return memory.New(o) })
+}
+
+func TestSharedContract(t *testing.T) {
+	storagetest.RunShared(t, func(_ *testing.T, o storage.Options) (a, b storage.Store) {
+		s := memory.New(o)
+		return s, s
+	})
+}
+
+func TestFaultIsUnavailableAndSavesNothing(t *testing.T) {
+	ctx, broken := context.Background(), errors.New("disk on fire")
+	s := memory.New(storage.Options{})
+	s.Fault = func(op string) error {
+		if op == "CreateClient" {
+			return broken
+		}
+		return nil
+	}
+	err := s.CreateClient(ctx, &storage.Client{ID: "a"})
+	if !errors.Is(err, storage.ErrUnavailable) || !errors.Is(err, broken) {
+		t.Errorf("error %v, want ErrUnavailable around the fault", err)
+	}
+	if _, err := s.Client(ctx, "a"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("Client after a faulty CreateClient: %v", err)
+	}
+}
+
+// TestBrokenInvariantPanics: a caller that builds a record no database should ever hold is stopped where it does so.
+func TestBrokenInvariantPanics(t *testing.T) {
+	ctx, later := context.Background(), time.Now().Add(time.Hour)
+	const grant, other = "0199f000-0000-7000-8000-000000000001", "0199f000-0000-7000-8000-000000000002"
+	code := storage.Token{Kind: storage.TokenCode, Signature: "c", GrantID: grant, ClientID: "app", Expires: later, GrantExpires: later}
+	with := func(change func(*storage.Token)) *storage.Token {
+		t := code
+		t.Signature = "next"
+		change(&t)
+		return &t
+	}
+	acts := map[string]func(s *memory.Store) error{
+		"token without a family": func(s *memory.Store) error {
+			return s.CreateToken(ctx, with(func(t *storage.Token) { t.GrantID = "g" }))
+		},
+		"successor of another family": func(s *memory.Store) error {
+			return s.ExchangeToken(ctx, code.Kind, code.Signature, nil, with(func(t *storage.Token) { t.GrantID = other }))
+		},
+		"successor that lengthens the family": func(s *memory.Store) error {
+			return s.ExchangeToken(ctx, code.Kind, code.Signature, nil, with(func(t *storage.Token) { t.GrantExpires = later.Add(1e9) }))
+		},
+		"revocation of nobody": func(s *memory.Store) error {
+			_, err := s.RevokeTokens(ctx, storage.Revocation{Kind: storage.RevokeSubject})
+			return err
+		},
+		"claims that are not JSON": func(s *memory.Store) error {
+			return s.CreateUser(ctx, &storage.User{Subject: "u", Claims: map[string]any{"f": func() {}}}, "")
+		},
+	}
+	for what, act := range acts {
+		t.Run(what, func(t *testing.T) {
+			s := memory.New(storage.Options{RevocationTTL: time.Minute})
+			if err := s.CreateToken(ctx, &code); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if recover() == nil {
+					t.Error("accepted")
+				}
+			}()
+			err := act(s)
+			t.Logf("answer %v", err)
+		})
+	}
+}

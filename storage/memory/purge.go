@@ -1,0 +1,55 @@
+package memory
+
+import (
+	"context"
+	"time"
+
+	"gatehouse/storage"
+)
+
+// Purge implements storage.MaintenanceStore.
+func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
+	end, err := s.begin(ctx, "Purge")
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	now = micro(now)
+	past := func(t time.Time) bool { return !now.Before(t) }
+	n := 0
+	n += purge(s.tokens, limit-n, func(t *storage.Token) bool { return s.useless(t, past) })
+	n += purge(s.sessions, limit-n, func(b *storage.Session) bool { return past(b.Absolute) })
+	n += purge(s.interactions, limit-n, func(in *storage.Interaction) bool { return past(in.Expires) })
+	n += purge(s.revocations, limit-n, func(r *storage.Revocation) bool { return past(r.Expires) })
+	n += purge(s.replays, limit-n, past)
+	n += purge(s.rates, limit-n, past)
+	keys := purge(s.keys, limit-n, func(k *storage.SigningKey) bool { return !k.RemoveAt.IsZero() && past(k.RemoveAt.AddDate(1, 0, 0)) })
+	if keys > 0 {
+		s.bump(storage.TopicKeys)
+	}
+	return n + keys, nil
+}
+
+// useless tells whether a token's row is of no more use.
+func (s *Store) useless(t *storage.Token, past func(time.Time) bool) bool {
+	switch {
+	case t.Kind == storage.TokenCode && !t.ConsumedAt.IsZero():
+		return past(t.ConsumedAt.Add(s.ttl))
+	case t.Kind == storage.TokenRefresh:
+		return past(t.Expires) || past(t.GrantExpires)
+	default:
+		return past(t.Expires)
+	}
+}
+
+// purge deletes up to limit rows that are over.
+func purge[K comparable, R any](rows map[K]R, limit int, over func(R) bool) int {
+	n := 0
+	for key, row := range rows {
+		if n < limit && over(row) {
+			delete(rows, key)
+			n++
+		}
+	}
+	return n
+}

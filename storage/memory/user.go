@@ -1,0 +1,186 @@
+package memory
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"gatehouse/storage"
+)
+
+// user is a row: the record and the password, which never leaves with it.
+type user struct {
+	record   *storage.User
+	password string
+}
+
+func checkUser(u *storage.User) {
+	must(u.Subject != "" && !strings.Contains(u.Subject, "\n"), "subject %q", u.Subject)
+	must(!strings.Contains(u.UsernameKey, "@"), "an @ in username key %q", u.UsernameKey)
+}
+
+// taken names the unique key of u that another user holds.
+func (s *Store) taken(u *storage.User) error {
+	for _, row := range s.users {
+		switch r := row.record; {
+		case r.Subject == u.Subject:
+		case u.EmailKey != "" && r.EmailKey == u.EmailKey:
+			return exists("email")
+		case u.UsernameKey != "" && r.UsernameKey == u.UsernameKey:
+			return exists("username")
+		}
+	}
+	return nil
+}
+
+// stored returns the copy of u that goes into the table.
+func stored(u *storage.User) *storage.User {
+	u = clone(u)
+	u.Claims = claims(u.Claims)
+	return u
+}
+
+// loaded returns the copy of a row's record that a caller gets.
+func loaded(u *storage.User) *storage.User { return stored(u) }
+
+// CreateUser implements storage.UserStore.
+func (s *Store) CreateUser(ctx context.Context, u *storage.User, password string) error {
+	checkUser(u)
+	end, err := s.begin(ctx, "CreateUser")
+	if err != nil {
+		return err
+	}
+	defer end()
+	if s.users[u.Subject] != nil {
+		return exists("id")
+	}
+	if err := s.taken(u); err != nil {
+		return err
+	}
+	u.Created = s.clock()
+	u.Updated = u.Created
+	s.users[u.Subject] = &user{stored(u), password}
+	return nil
+}
+
+// User implements storage.UserStore.
+func (s *Store) User(ctx context.Context, subject string) (*storage.User, error) {
+	end, err := s.begin(ctx, "User")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if row := s.users[subject]; row != nil {
+		return loaded(row.record), nil
+	}
+	return nil, storage.ErrNotFound
+}
+
+// UserByLogin implements storage.UserStore.
+func (s *Store) UserByLogin(ctx context.Context, key string) (*storage.User, string, error) {
+	end, err := s.begin(ctx, "UserByLogin")
+	if err != nil {
+		return nil, "", err
+	}
+	defer end()
+	if key == "" {
+		return nil, "", storage.ErrNotFound
+	}
+	for _, row := range s.users {
+		if row.record.EmailKey == key || row.record.UsernameKey == key {
+			return loaded(row.record), row.password, nil
+		}
+	}
+	return nil, "", storage.ErrNotFound
+}
+
+// UpdateUser implements storage.UserStore.
+func (s *Store) UpdateUser(ctx context.Context, subject string, change func(*storage.User) error) (*storage.User, error) {
+	end, err := s.begin(ctx, "UpdateUser")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	row := s.users[subject]
+	if row == nil {
+		return nil, storage.ErrNotFound
+	}
+	u := loaded(row.record)
+	if err := change(u); err != nil {
+		return nil, err
+	}
+	u.Subject, u.Updated = subject, s.clock()
+	checkUser(u)
+	if err := s.taken(u); err != nil {
+		return nil, err
+	}
+	if u.Disabled && !row.record.Disabled {
+		s.signOut(subject)
+	}
+	row.record = stored(u)
+	return loaded(u), nil
+}
+
+// signOut deletes a user's sessions and revokes by subject.
+func (s *Store) signOut(subject string) {
+	maps.DeleteFunc(s.sessions, func(_ string, b *storage.Session) bool { return b.Subject == subject })
+	s.revoke(storage.Revocation{Kind: storage.RevokeSubject, ID: subject})
+}
+
+// DeleteUser implements storage.UserStore.
+func (s *Store) DeleteUser(ctx context.Context, subject string) error {
+	end, err := s.begin(ctx, "DeleteUser")
+	if err != nil {
+		return err
+	}
+	defer end()
+	if s.users[subject] == nil {
+		return storage.ErrNotFound
+	}
+	delete(s.users, subject)
+	maps.DeleteFunc(s.consents, func(p pair, _ *storage.Consent) bool { return p.subject == subject })
+	maps.DeleteFunc(s.notices, func(_ string, n *storage.Notice) bool { return n.Subject == subject })
+	s.signOut(subject)
+	return nil
+}
+
+// ListUsers implements storage.UserStore.
+func (s *Store) ListUsers(ctx context.Context, after string, limit int) ([]*storage.User, error) {
+	end, err := s.begin(ctx, "ListUsers")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return page(s.users, after, limit, func(row *user) *storage.User { return loaded(row.record) }), nil
+}
+
+// SetPassword implements storage.PasswordStore.
+func (s *Store) SetPassword(ctx context.Context, subject, encoded string) error {
+	end, err := s.begin(ctx, "SetPassword")
+	if err != nil {
+		return err
+	}
+	defer end()
+	row := s.users[subject]
+	if row == nil {
+		return storage.ErrNotFound
+	}
+	row.password = encoded
+	s.signOut(subject)
+	return nil
+}
+
+// RehashPassword implements storage.PasswordStore.
+func (s *Store) RehashPassword(ctx context.Context, subject, old, encoded string) error {
+	end, err := s.begin(ctx, "RehashPassword")
+	if err != nil {
+		return err
+	}
+	defer end()
+	row := s.users[subject]
+	if row == nil || row.password != old {
+		return storage.ErrNotFound
+	}
+	row.password = encoded
+	return nil
+}

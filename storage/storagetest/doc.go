@@ -1,0 +1,13 @@
+// Package storagetest is the storage contract as a suite: every rule of the interface comments in package storage is a subtest, so that a backend is
+// right if and only if it passes. A backend's own test is ten lines that call Run, and RunShared where two processes can share a database.
+//
+// Place in the request path: none; it is linked into tests only.
+//
+// Where an interface comment leaves two readings open, the suite accepts both, except for these, which it pins for all backends:
+//   - CreateClient and CreateUser stamp the caller's record as well as the row;
+//   - ids are ordered by their bytes, whatever the collation of the database;
+//   - a key that a backend cannot hold (NUL in PostgreSQL) is a key that no row has: lookups answer ErrNotFound, not ErrUnavailable;
+//   - a token that was stored after its grant was revoked can no longer be exchanged;
+//   - ExchangeToken whose next token has a taken signature answers ErrExists and consumes nothing;
+//   - revoking the same thing again never takes back what the first revocation killed.
+package storagetest

@@ -1,0 +1,112 @@
+package storagetest
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"gatehouse/storage"
+)
+
+func testInteractions(t *testing.T, open Opener) {
+	newFixture(t, open).run(t, []rule{
+		{"RoundTrip", interactionRoundTrip}, {"Missing", interactionMissing}, {"Duplicate", interactionDuplicate}, {"Expired", interactionExpired},
+		{"Update", interactionUpdate}, {"RefusedChangeSavesNothing", interactionRefusedChange}, {"ConsumedOnce", interactionConsumed},
+		{"CopiesAreApart", interactionCopies},
+	})
+}
+
+func (f *fixture) interaction(t *testing.T) *storage.Interaction {
+	t.Helper()
+	now := f.clock.Now()
+	in := &storage.Interaction{ID: name("in"), Kind: storage.InteractionAuthorize, Params: url.Values{"scope": {"openid"}, "resource": {"a", "b"}},
+		ReturnTo: "/oauth2/authorize", Binder: name("binder"), Proofs: map[string]string{"consent": "alice"}, Created: now, Expires: now.Add(30 * time.Minute)}
+	need(t, f.CreateInteraction(bg, in))
+	return in
+}
+
+func interactionRoundTrip(t *testing.T, f *fixture) {
+	want := f.interaction(t)
+	got, err := f.Interaction(bg, want.ID)
+	need(t, err)
+	want.Created, want.Expires = micro(want.Created), micro(want.Expires)
+	same(t, "row", got, want)
+}
+
+func interactionMissing(t *testing.T, f *fixture) {
+	_, err := f.Interaction(bg, name("in"))
+	wantErr(t, "Interaction", err, storage.ErrNotFound)
+	_, err = f.UpdateInteraction(bg, name("in"), func(*storage.Interaction) error { t.Error("change was called"); return nil })
+	wantErr(t, "UpdateInteraction", err, storage.ErrNotFound)
+	wantErr(t, "ConsumeInteraction", f.ConsumeInteraction(bg, name("in")), storage.ErrNotFound)
+}
+
+func interactionDuplicate(t *testing.T, f *fixture) {
+	in := f.interaction(t)
+	thief := *in
+	thief.Binder = "thief"
+	wantExists(t, "CreateInteraction", f.CreateInteraction(bg, &thief), "id")
+	got, err := f.Interaction(bg, in.ID)
+	need(t, err)
+	same(t, "binder", got.Binder, in.Binder)
+}
+
+func interactionExpired(t *testing.T, f *fixture) {
+	in := f.interaction(t)
+	f.clock.advance(30*time.Minute + time.Second)
+	_, err := f.Interaction(bg, in.ID)
+	wantErr(t, "Interaction", err, storage.ErrNotFound)
+	_, err = f.UpdateInteraction(bg, in.ID, func(*storage.Interaction) error { t.Error("change was called"); return nil })
+	wantErr(t, "UpdateInteraction", err, storage.ErrNotFound)
+	wantErr(t, "ConsumeInteraction", f.ConsumeInteraction(bg, in.ID), storage.ErrNotFound)
+}
+
+func interactionUpdate(t *testing.T, f *fixture) {
+	in := f.interaction(t)
+	got, err := f.UpdateInteraction(bg, in.ID, func(in *storage.Interaction) error {
+		in.Subject, in.SessionID, in.Proofs["denied"] = "alice", "sid-1", "1"
+		in.Params.Set("scope", "openid email")
+		return nil
+	})
+	need(t, err)
+	row, err := f.Interaction(bg, in.ID)
+	need(t, err)
+	same(t, "answer and row", got, row)
+	same(t, "row", []any{row.Subject, row.SessionID, row.Proofs, row.Params.Get("scope"), row.Binder},
+		[]any{"alice", "sid-1", map[string]string{"consent": "alice", "denied": "1"}, "openid email", in.Binder})
+}
+
+func interactionRefusedChange(t *testing.T, f *fixture) {
+	in := f.interaction(t)
+	_, err := f.UpdateInteraction(bg, in.ID, func(in *storage.Interaction) error { in.Subject, in.Proofs["x"] = "mallory", "y"; return errChange })
+	if err != errChange {
+		t.Errorf("error %v, want the change's own, unwrapped", err)
+	}
+	got, err := f.Interaction(bg, in.ID)
+	need(t, err)
+	same(t, "row", []any{got.Subject, got.Proofs}, []any{"", in.Proofs})
+}
+
+func interactionConsumed(t *testing.T, f *fixture) {
+	in := f.interaction(t)
+	need(t, f.ConsumeInteraction(bg, in.ID))
+	wantErr(t, "second use", f.ConsumeInteraction(bg, in.ID), storage.ErrConsumed)
+	_, err := f.UpdateInteraction(bg, in.ID, func(in *storage.Interaction) error { in.Subject = "late"; return nil })
+	wantErr(t, "UpdateInteraction", err, storage.ErrConsumed)
+	got, err := f.Interaction(bg, in.ID)
+	need(t, err)
+	same(t, "row", []any{got.ConsumedAt, got.Subject}, []any{micro(f.clock.Now()), ""})
+}
+
+func interactionCopies(t *testing.T, f *fixture) {
+	in := f.interaction(t)
+	want, err := f.Interaction(bg, in.ID)
+	need(t, err)
+	in.Params["resource"][0], in.Proofs["consent"] = "evil", "mallory"
+	out, err := f.Interaction(bg, in.ID)
+	need(t, err)
+	out.Params["resource"][0], out.Proofs["consent"] = "evil", "mallory"
+	got, err := f.Interaction(bg, in.ID)
+	need(t, err)
+	same(t, "row", got, want)
+}

@@ -1,0 +1,205 @@
+package storagetest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"gatehouse/storage"
+)
+
+// perishable is a kind of row that Purge deletes: put stores one that is of use for as long as life, and present asks whether it is there.
+type perishable struct {
+	name string
+	put  func(t *testing.T, f *fixture, life time.Duration) (present func() error)
+}
+
+func perishables() []perishable {
+	return []perishable{
+		{"Code", func(t *testing.T, f *fixture, life time.Duration) func() error {
+			return f.perishableToken(t, storage.TokenCode, life, time.Hour, false)
+		}},
+		{"AccessToken", func(t *testing.T, f *fixture, life time.Duration) func() error {
+			return f.perishableToken(t, storage.TokenAccess, life, time.Hour, false)
+		}},
+		{"RefreshToken", func(t *testing.T, f *fixture, life time.Duration) func() error {
+			return f.perishableToken(t, storage.TokenRefresh, life, 24*time.Hour, false)
+		}},
+		{"ConsumedRefreshToken", func(t *testing.T, f *fixture, life time.Duration) func() error {
+			return f.perishableToken(t, storage.TokenRefresh, life, 24*time.Hour, true)
+		}},
+		{"RefreshTokenOfEndedGrant", func(t *testing.T, f *fixture, life time.Duration) func() error {
+			return f.perishableToken(t, storage.TokenRefresh, 24*time.Hour, life, false)
+		}},
+		{"Session", purgedSession},
+		{"Interaction", purgedInteraction},
+		{"ReplayKey", purgedReplayKey},
+		{"Rate", purgedRate},
+		{"SigningKey", purgedKey},
+	}
+}
+
+func testPurge(t *testing.T, open Opener) {
+	for _, p := range perishables() {
+		t.Run(p.name, func(t *testing.T) { purgeInBatches(t, newFixture(t, open), p) })
+	}
+	for _, r := range []rule{
+		{"ConsumedCodeStaysForRevocationTTL", purgeConsumedCode}, {"Revocation", purgeRevocations}, {"WhatHasNoEndStays", purgeSparesTheRest},
+		{"LimitCountsAllKindsTogether", purgeMixed},
+	} {
+		t.Run(r.name, func(t *testing.T) { r.check(t, newFixture(t, open)) })
+	}
+}
+
+// purgeAll purges in batches and returns how many rows went.
+func (f *fixture) purgeAll(t *testing.T, limit int) int {
+	t.Helper()
+	for sum := 0; ; {
+		n, err := f.Purge(bg, f.clock.Now(), limit)
+		need(t, err)
+		if n < 0 || n > limit {
+			t.Fatalf("Purge says %d, limit %d", n, limit)
+		}
+		if sum += n; n < limit {
+			return sum
+		}
+	}
+}
+
+// purgeInBatches: seven rows that are over go in batches, a row that is still of use stays.
+func purgeInBatches(t *testing.T, f *fixture, p perishable) {
+	useful := p.put(t, f, 30*time.Minute)
+	var over []func() error
+	for range 7 {
+		over = append(over, p.put(t, f, time.Minute))
+	}
+	same(t, "rows purged while all are of use", f.purgeAll(t, 3), 0)
+	f.clock.advance(2 * time.Minute)
+	same(t, "rows purged", f.purgeAll(t, 3), len(over))
+	need(t, useful())
+	for _, present := range over {
+		wantErr(t, "a row that is over", present(), storage.ErrNotFound)
+	}
+	same(t, "rows purged again", f.purgeAll(t, 3), 0)
+}
+
+func (f *fixture) perishableToken(t *testing.T, kind storage.TokenKind, life, grantLife time.Duration, consumed bool) func() error {
+	t.Helper()
+	tok := f.token(kind)
+	tok.Expires, tok.GrantExpires = tok.Created.Add(life), tok.Created.Add(grantLife)
+	need(t, f.CreateToken(bg, tok))
+	if consumed {
+		need(t, f.ExchangeToken(bg, tok.Kind, tok.Signature, []byte("s")))
+	}
+	return func() error { _, err := f.Token(bg, tok.Kind, tok.Signature); return err }
+}
+
+func purgedSession(t *testing.T, f *fixture, life time.Duration) func() error {
+	now := f.clock.Now()
+	s := &storage.Session{ID: name("sid"), CookieHash: name("cookie"), Subject: f.user(t).Subject, AuthTime: now, Created: now, LastSeen: now, Absolute: now.Add(life)}
+	need(t, f.CreateSession(bg, s))
+	return func() error { _, _, err := f.SessionByCookie(bg, s.CookieHash); return err }
+}
+
+func purgedInteraction(t *testing.T, f *fixture, life time.Duration) func() error {
+	now := f.clock.Now()
+	in := &storage.Interaction{ID: name("in"), Kind: storage.InteractionAccount, ReturnTo: "/account", Created: now, Expires: now.Add(life)}
+	need(t, f.CreateInteraction(bg, in))
+	need(t, f.ConsumeInteraction(bg, in.ID)) // a consumed one is needed until Expires, to refuse the second use
+	return func() error { _, err := f.Interaction(bg, in.ID); return err }
+}
+
+func purgedReplayKey(t *testing.T, f *fixture, life time.Duration) func() error {
+	key := name("jti")
+	need(t, f.Remember(bg, key, f.clock.Now().Add(life)))
+	return func() error {
+		err := f.Remember(bg, key, f.clock.Now().Add(time.Hour))
+		if errors.Is(err, storage.ErrConsumed) {
+			return nil
+		}
+		return errors.Join(err, storage.ErrNotFound)
+	}
+}
+
+func purgedRate(t *testing.T, f *fixture, life time.Duration) func() error {
+	key := name("rate")
+	ok, err := f.SwapRate(bg, key, time.Time{}, f.clock.Now().Add(life))
+	need(t, err)
+	same(t, "swapped", ok, true)
+	return func() error {
+		at, err := f.Rate(bg, key)
+		if err == nil && at.IsZero() {
+			err = storage.ErrNotFound
+		}
+		return err
+	}
+}
+
+func purgedKey(t *testing.T, f *fixture, life time.Duration) func() error {
+	k, unplanned := f.key(), f.key() // a key whose removal is not planned stays
+	k.RemoveAt = f.clock.Now().Add(life).AddDate(-1, 0, 0)
+	f.putKeys(t, k, unplanned)
+	return func() error {
+		keys, err := f.SigningKeys(bg)
+		need(t, err)
+		kept := map[string]bool{}
+		for _, have := range keys {
+			kept[have.KID] = true
+		}
+		if !kept[unplanned.KID] {
+			t.Error("a key without RemoveAt was purged")
+		}
+		if !kept[k.KID] {
+			return storage.ErrNotFound
+		}
+		return nil
+	}
+}
+
+// purgeConsumedCode: a code's second use must be noticed for as long as the access tokens of its first use live.
+func purgeConsumedCode(t *testing.T, f *fixture) {
+	present := f.perishableToken(t, storage.TokenCode, time.Minute, time.Hour, true)
+	f.clock.advance(RevocationTTL - time.Second)
+	same(t, "rows purged within RevocationTTL", f.purgeAll(t, 10), 0)
+	need(t, present())
+	f.clock.advance(2 * time.Second)
+	same(t, "rows purged after it", f.purgeAll(t, 10), 1)
+	wantErr(t, "the code", present(), storage.ErrNotFound)
+}
+
+func purgeRevocations(t *testing.T, f *fixture) {
+	revoke := func() {
+		_, err := f.RevokeTokens(bg, storage.Revocation{Kind: storage.RevokeToken, ID: name("jti")})
+		need(t, err)
+	}
+	for range 7 {
+		revoke()
+	}
+	f.clock.advance(RevocationTTL / 2)
+	revoke()
+	same(t, "rows purged within RevocationTTL", f.purgeAll(t, 3), 0)
+	f.clock.advance(RevocationTTL/2 + time.Second)
+	same(t, "rows purged after it", f.purgeAll(t, 3), 7)
+	rows, err := f.Revocations(bg, 0)
+	need(t, err)
+	same(t, "revocations left", len(rows), 1)
+}
+
+func purgeSparesTheRest(t *testing.T, f *fixture) {
+	h := f.home(t)
+	need(t, f.CreateSecret(bg, "pepper", []byte{1}))
+	f.clock.advance(20 * 365 * 24 * time.Hour)
+	f.purgeAll(t, 2)
+	same(t, "what is left", f.has(t, h), map[string]bool{"user": true, "login": true, "client": true, "logo": true, "consent": true, "notice": true})
+	_, err := f.Secret(bg, "pepper")
+	need(t, err)
+}
+
+func purgeMixed(t *testing.T, f *fixture) {
+	for _, p := range perishables() {
+		p.put(t, f, time.Minute)
+		p.put(t, f, time.Minute)
+	}
+	f.clock.advance(2 * time.Minute)
+	same(t, "rows purged", f.purgeAll(t, 5), 2*len(perishables()))
+}

@@ -1,0 +1,157 @@
+package storagetest
+
+import (
+	"testing"
+	"time"
+
+	"gatehouse/storage"
+)
+
+func testSessions(t *testing.T, open Opener) {
+	newFixture(t, open).run(t, []rule{
+		{"RoundTrip", sessionRoundTrip}, {"Missing", sessionMissing}, {"Duplicate", sessionDuplicate}, {"NotFoundPastAbsolute", sessionAbsolute},
+		{"UpdateChangesCookie", sessionUpdate}, {"CookieCannotBeTaken", sessionTakenCookie}, {"RefusedChangeSavesNothing", sessionRefusedChange},
+		{"IDAndSubjectCannotChange", sessionKeepsID}, {"TouchMovesForwardOnly", sessionTouch}, {"EndIsFinal", sessionEnd},
+		{"OfUserNewestFirst", sessionsOf}, {"DisabledUserIsReturned", sessionDisabledUser},
+	})
+}
+
+func sessionRoundTrip(t *testing.T, f *fixture) {
+	u, now := f.user(t), f.clock.Now().In(time.FixedZone("east", 3600))
+	s := &storage.Session{ID: name("sid"), CookieHash: name("cookie"), Subject: u.Subject, AuthTime: now, AMR: []string{"pwd", "otp"}, ACR: "2",
+		UserAgent: "Mozilla/5.0 (\"x\"; ü)", IP: "2001:db8::1", Created: now.Add(1), LastSeen: now.Add(2), Absolute: now.Add(time.Hour + 3)}
+	need(t, f.CreateSession(bg, s))
+	got, user, err := f.SessionByCookie(bg, s.CookieHash)
+	need(t, err)
+	want := *s
+	want.AuthTime, want.Created, want.LastSeen, want.Absolute = micro(s.AuthTime), micro(s.Created), micro(s.LastSeen), micro(s.Absolute)
+	same(t, "session", got, want)
+	same(t, "user", user, u)
+}
+
+func sessionMissing(t *testing.T, f *fixture) {
+	_, _, err := f.SessionByCookie(bg, name("cookie"))
+	wantErr(t, "SessionByCookie", err, storage.ErrNotFound)
+	_, err = f.UpdateSession(bg, name("sid"), func(*storage.Session) error { t.Error("change was called for a missing session"); return nil })
+	wantErr(t, "UpdateSession", err, storage.ErrNotFound)
+	need(t, f.TouchSession(bg, name("sid"), f.clock.Now()))
+	need(t, f.EndSession(bg, name("sid")))
+	got, err := f.SessionsOf(bg, name("nobody"))
+	need(t, err)
+	same(t, "sessions of nobody", len(got), 0)
+}
+
+func sessionDuplicate(t *testing.T, f *fixture) {
+	s := f.session(t, f.user(t).Subject)
+	thief := *s
+	thief.CookieHash = name("cookie")
+	wantExists(t, "same id", f.CreateSession(bg, &thief), "id")
+	_, _, err := f.SessionByCookie(bg, thief.CookieHash)
+	wantErr(t, "the refused cookie", err, storage.ErrNotFound)
+	thief = *s
+	thief.ID = name("sid")
+	wantExists(t, "same cookie", f.CreateSession(bg, &thief), "id")
+}
+
+func sessionAbsolute(t *testing.T, f *fixture) {
+	s := f.session(t, f.user(t).Subject)
+	f.clock.advance(time.Hour - time.Second)
+	_, _, err := f.SessionByCookie(bg, s.CookieHash)
+	need(t, err)
+	f.clock.advance(2 * time.Second)
+	_, _, err = f.SessionByCookie(bg, s.CookieHash)
+	wantErr(t, "past Absolute", err, storage.ErrNotFound)
+}
+
+func sessionUpdate(t *testing.T, f *fixture) {
+	s, cookie, at := f.session(t, f.user(t).Subject), name("cookie"), f.clock.Now().Add(time.Minute)
+	got, err := f.UpdateSession(bg, s.ID, func(s *storage.Session) error {
+		s.CookieHash, s.AuthTime, s.AMR, s.ACR, s.LastSeen = cookie, at, []string{"pwd"}, "1", at
+		return nil
+	})
+	need(t, err)
+	_, _, err = f.SessionByCookie(bg, s.CookieHash)
+	wantErr(t, "the old cookie", err, storage.ErrNotFound)
+	row, _, err := f.SessionByCookie(bg, cookie)
+	need(t, err)
+	same(t, "answer and row", got, row)
+	same(t, "AuthTime and AMR", []any{row.AuthTime, row.AMR, row.ID}, []any{micro(at), []string{"pwd"}, s.ID})
+}
+
+func sessionTakenCookie(t *testing.T, f *fixture) {
+	u := f.user(t)
+	s, other := f.session(t, u.Subject), f.session(t, u.Subject)
+	_, err := f.UpdateSession(bg, s.ID, func(s *storage.Session) error { s.CookieHash = other.CookieHash; return nil })
+	wantExists(t, "another's cookie", err, "id")
+	got, _, err := f.SessionByCookie(bg, other.CookieHash)
+	need(t, err)
+	same(t, "holder of the cookie", got.ID, other.ID)
+}
+
+func sessionRefusedChange(t *testing.T, f *fixture) {
+	s := f.session(t, f.user(t).Subject)
+	want, _, err := f.SessionByCookie(bg, s.CookieHash)
+	need(t, err)
+	_, err = f.UpdateSession(bg, s.ID, func(s *storage.Session) error { s.CookieHash, s.ACR = name("cookie"), "9"; return errChange })
+	if err != errChange {
+		t.Errorf("error %v, want the change's own, unwrapped", err)
+	}
+	got, _, err := f.SessionByCookie(bg, s.CookieHash)
+	need(t, err)
+	same(t, "row", got, want)
+}
+
+func sessionKeepsID(t *testing.T, f *fixture) {
+	s, other := f.session(t, f.user(t).Subject), f.user(t)
+	_, _ = f.UpdateSession(bg, s.ID, func(s *storage.Session) error { s.ID, s.Subject = name("sid"), other.Subject; return nil })
+	got, user, err := f.SessionByCookie(bg, s.CookieHash)
+	need(t, err)
+	same(t, "id and subject", []string{got.ID, got.Subject, user.Subject}, []string{s.ID, s.Subject, s.Subject})
+}
+
+func sessionTouch(t *testing.T, f *fixture) {
+	s := f.session(t, f.user(t).Subject)
+	later := s.LastSeen.Add(time.Minute)
+	for _, at := range []time.Time{later, s.LastSeen.Add(time.Second)} {
+		need(t, f.TouchSession(bg, s.ID, at))
+		got, _, err := f.SessionByCookie(bg, s.CookieHash)
+		need(t, err)
+		same(t, "LastSeen", got.LastSeen, micro(later))
+	}
+}
+
+func sessionEnd(t *testing.T, f *fixture) {
+	u := f.user(t)
+	s, other := f.session(t, u.Subject), f.session(t, u.Subject)
+	need(t, f.EndSession(bg, s.ID))
+	_, _, err := f.SessionByCookie(bg, s.CookieHash)
+	wantErr(t, "the ended session", err, storage.ErrNotFound)
+	_, _, err = f.SessionByCookie(bg, other.CookieHash)
+	need(t, err)
+}
+
+func sessionsOf(t *testing.T, f *fixture) {
+	u := f.user(t)
+	f.session(t, f.user(t).Subject)
+	var want []string
+	for range 3 {
+		want = append([]string{f.session(t, u.Subject).ID}, want...)
+		f.clock.advance(time.Second)
+	}
+	rows, err := f.SessionsOf(bg, u.Subject)
+	need(t, err)
+	var got []string
+	for _, s := range rows {
+		got = append(got, s.ID)
+	}
+	same(t, "ids", got, want)
+}
+
+func sessionDisabledUser(t *testing.T, f *fixture) {
+	u := &storage.User{Subject: name("user"), Disabled: true}
+	need(t, f.CreateUser(bg, u, ""))
+	s := f.session(t, u.Subject)
+	_, got, err := f.SessionByCookie(bg, s.CookieHash)
+	need(t, err)
+	same(t, "user", got, u)
+}
