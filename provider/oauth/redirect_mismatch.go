@@ -7,8 +7,8 @@ import (
 	"gatehouse/storage"
 )
 
-// RedirectMismatch explains to a developer why a redirect URI was refused.
-type RedirectMismatch struct {
+// RedirectComparison explains to a developer why a redirect URI was refused.
+type RedirectComparison struct {
 	// Nearest is the registered URI that differs least; empty if none is registered.
 	Nearest     string
 	Differences []Difference
@@ -19,13 +19,13 @@ type RedirectMismatch struct {
 type Difference struct{ Part, Sent, Registered, Advice string }
 
 // Mismatch compares a refused redirect URI with the registered ones. sent may be hostile; it is taken apart by text, never followed.
-func Mismatch(c *storage.Client, sent string) RedirectMismatch {
-	var best RedirectMismatch
+func Mismatch(c *storage.Client, sent string) RedirectComparison {
+	var best RedirectComparison
 	lowest := 0
 	for i, registered := range c.RedirectURIs {
 		differences, weight := compareURIs(c, splitURI(sent), splitURI(registered))
 		if i == 0 || weight < lowest {
-			best, lowest = RedirectMismatch{Nearest: registered, Differences: differences}, weight
+			best, lowest = RedirectComparison{Nearest: registered, Differences: differences}, weight
 		}
 	}
 	if len(c.RedirectURIs) == 0 {
