@@ -54,7 +54,7 @@ func (s *Store) UpdateClient(ctx context.Context, id string, change func(*storag
 	if err := change(c); err != nil {
 		return nil, err
 	}
-	c.ID, c.Updated = id, s.clock()
+	c.ID, c.Created, c.Updated = id, old.Created, s.clock()
 	s.clients[id] = clone(c)
 	s.bump(storage.TopicClients)
 	if c.Disabled && !old.Disabled {

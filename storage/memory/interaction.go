@@ -62,7 +62,7 @@ func (s *Store) UpdateInteraction(ctx context.Context, id string, change func(*s
 	if err := change(in); err != nil {
 		return nil, err
 	}
-	in.ID, in.ConsumedAt = id, old.ConsumedAt
+	in.ID, in.Created, in.ConsumedAt = id, old.Created, old.ConsumedAt
 	s.interactions[id] = clone(in)
 	return clone(in), nil
 }

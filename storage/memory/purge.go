@@ -7,6 +7,9 @@ import (
 	"gatehouse/storage"
 )
 
+// keepKeys is how long a key's public half is kept after RemoveAt, to check id_token_hints.
+const keepKeys = 365 * 24 * time.Hour
+
 // Purge implements storage.MaintenanceStore.
 func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
 	end, err := s.begin(ctx, "Purge")
@@ -23,7 +26,7 @@ func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error
 	n += purge(s.revocations, limit-n, func(r *storage.Revocation) bool { return past(r.Expires) })
 	n += purge(s.replays, limit-n, past)
 	n += purge(s.rates, limit-n, past)
-	keys := purge(s.keys, limit-n, func(k *storage.SigningKey) bool { return !k.RemoveAt.IsZero() && past(k.RemoveAt.AddDate(1, 0, 0)) })
+	keys := purge(s.keys, limit-n, func(k *storage.SigningKey) bool { return !k.RemoveAt.IsZero() && past(k.RemoveAt.Add(keepKeys)) })
 	if keys > 0 {
 		s.bump(storage.TopicKeys)
 	}

@@ -67,7 +67,7 @@ func (s *Store) UpdateSession(ctx context.Context, id string, change func(*stora
 	if err := change(b); err != nil {
 		return nil, err
 	}
-	b.ID, b.Subject = id, old.Subject
+	b.ID, b.Subject, b.Created = id, old.Subject, old.Created
 	checkSession(b)
 	if other := s.holder(b.CookieHash); other != nil && other.ID != id {
 		return nil, exists("id")
@@ -110,7 +110,7 @@ func (s *Store) SessionsOf(ctx context.Context, subject string) ([]*storage.Sess
 	defer end()
 	var out []*storage.Session
 	for _, b := range s.sessions {
-		if b.Subject == subject {
+		if b.Subject == subject && s.clock().Before(b.Absolute) {
 			out = append(out, clone(b))
 		}
 	}

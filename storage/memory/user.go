@@ -109,7 +109,7 @@ func (s *Store) UpdateUser(ctx context.Context, subject string, change func(*sto
 	if err := change(u); err != nil {
 		return nil, err
 	}
-	u.Subject, u.Updated = subject, s.clock()
+	u.Subject, u.Created, u.Updated = subject, row.record.Created, s.clock()
 	checkUser(u)
 	if err := s.taken(u); err != nil {
 		return nil, err

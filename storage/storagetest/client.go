@@ -65,7 +65,10 @@ func clientDuplicate(t *testing.T, f *fixture) {
 func clientUpdate(t *testing.T, f *fixture) {
 	c := f.client(t)
 	f.clock.advance(time.Second)
-	got, err := f.UpdateClient(bg, c.ID, func(c *storage.Client) error { c.Name, c.Scopes = "New", []string{"a"}; return nil })
+	got, err := f.UpdateClient(bg, c.ID, func(c *storage.Client) error {
+		c.Name, c.Scopes, c.Created = "New", []string{"a"}, c.Created.Add(time.Hour)
+		return nil
+	})
 	need(t, err)
 	want := *c
 	want.Name, want.Scopes, want.Updated = "New", []string{"a"}, micro(f.clock.Now())

@@ -5,6 +5,9 @@
 //
 // Where an interface comment leaves two readings open, the suite accepts both, except for these, which it pins for all backends:
 //   - CreateClient and CreateUser stamp the caller's record as well as the row;
+//   - the Created of a row never changes, and Updated is the backend's business;
+//   - whatever has an end is over at that very microsecond, for readers as for Purge;
+//   - a session's UserAgent may be anything; the parameters of an interaction come back byte for byte;
 //   - ids are ordered by their bytes, whatever the collation of the database;
 //   - a key that a backend cannot hold (NUL in PostgreSQL) is a key that no row has: lookups answer ErrNotFound, not ErrUnavailable;
 //   - a token that was stored after its grant was revoked can no longer be exchanged;

@@ -96,7 +96,8 @@ func (f *fixture) hostileUser(s string) hostileTrip {
 
 func (f *fixture) hostileSession(t *testing.T, s string) hostileTrip {
 	now := f.clock.Now()
-	row := &storage.Session{ID: name("s") + s, CookieHash: name("k") + s, Subject: f.user(t).Subject, AMR: []string{s}, ACR: s, UserAgent: s, IP: s,
+	agent := strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "") // anything else may be replaced; see sessionAnyAgent
+	row := &storage.Session{ID: name("s") + s, CookieHash: name("k") + s, Subject: f.user(t).Subject, AMR: []string{s}, ACR: s, UserAgent: agent, IP: "::1",
 		AuthTime: now, Created: now, LastSeen: now, Absolute: now.Add(time.Hour)}
 	return hostileTrip{"session", func() error { return f.CreateSession(bg, row) }, func() ([]string, error) {
 		got, _, err := f.SessionByCookie(bg, row.CookieHash)
@@ -104,7 +105,7 @@ func (f *fixture) hostileSession(t *testing.T, s string) hostileTrip {
 			return nil, err
 		}
 		return append(got.AMR, got.ID, got.CookieHash, got.ACR, got.UserAgent, got.IP), nil
-	}, []string{s, row.ID, row.CookieHash, s, s, s}}
+	}, []string{s, row.ID, row.CookieHash, s, agent, "::1"}}
 }
 
 func (f *fixture) hostileInteraction(s string) hostileTrip {

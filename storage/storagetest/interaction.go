@@ -12,7 +12,7 @@ func testInteractions(t *testing.T, open Opener) {
 	newFixture(t, open).run(t, []rule{
 		{"RoundTrip", interactionRoundTrip}, {"Missing", interactionMissing}, {"Duplicate", interactionDuplicate}, {"Expired", interactionExpired},
 		{"Update", interactionUpdate}, {"RefusedChangeSavesNothing", interactionRefusedChange}, {"ConsumedOnce", interactionConsumed},
-		{"CopiesAreApart", interactionCopies},
+		{"CopiesAreApart", interactionCopies}, {"ParamsHoldAnyByte", interactionAnyByte}, {"OnlyConsumeConsumes", interactionOnlyConsume},
 	})
 }
 
@@ -53,8 +53,11 @@ func interactionDuplicate(t *testing.T, f *fixture) {
 
 func interactionExpired(t *testing.T, f *fixture) {
 	in := f.interaction(t)
-	f.clock.advance(30*time.Minute + time.Second)
+	f.clock.advance(30*time.Minute - time.Microsecond)
 	_, err := f.Interaction(bg, in.ID)
+	need(t, err)
+	f.clock.advance(time.Microsecond)
+	_, err = f.Interaction(bg, in.ID)
 	wantErr(t, "Interaction", err, storage.ErrNotFound)
 	_, err = f.UpdateInteraction(bg, in.ID, func(*storage.Interaction) error { t.Error("change was called"); return nil })
 	wantErr(t, "UpdateInteraction", err, storage.ErrNotFound)
@@ -109,4 +112,31 @@ func interactionCopies(t *testing.T, f *fixture) {
 	got, err := f.Interaction(bg, in.ID)
 	need(t, err)
 	same(t, "row", got, want)
+}
+
+// interactionAnyByte: state is the client's and comes back as it was sent, whatever it is.
+func interactionAnyByte(t *testing.T, f *fixture) {
+	now, state := f.clock.Now(), make([]byte, 256)
+	for i := range state {
+		state[i] = byte(i)
+	}
+	in := &storage.Interaction{ID: name("in"), Kind: storage.InteractionAuthorize, Params: url.Values{"state": {string(state)}, "empty": {""}}, Created: now,
+		Expires: now.Add(time.Minute)}
+	need(t, f.CreateInteraction(bg, in))
+	for range 2 {
+		got, err := f.Interaction(bg, in.ID)
+		need(t, err)
+		if got.Params.Get("state") != string(state) || !got.Params.Has("empty") {
+			t.Fatalf("params %q, want %q", got.Params, in.Params)
+		}
+		_, err = f.UpdateInteraction(bg, in.ID, func(in *storage.Interaction) error { in.Subject = "alice"; return nil })
+		need(t, err)
+	}
+}
+
+func interactionOnlyConsume(t *testing.T, f *fixture) {
+	in := f.interaction(t)
+	_, err := f.UpdateInteraction(bg, in.ID, func(in *storage.Interaction) error { in.ConsumedAt = f.clock.Now(); return nil })
+	need(t, err)
+	need(t, f.ConsumeInteraction(bg, in.ID))
 }

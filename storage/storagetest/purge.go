@@ -73,8 +73,9 @@ func purgeInBatches(t *testing.T, f *fixture, p perishable) {
 	for range 7 {
 		over = append(over, p.put(t, f, time.Minute))
 	}
+	f.clock.advance(time.Minute - time.Microsecond)
 	same(t, "rows purged while all are of use", f.purgeAll(t, 3), 0)
-	f.clock.advance(2 * time.Minute)
+	f.clock.advance(time.Microsecond)
 	same(t, "rows purged", f.purgeAll(t, 3), len(over))
 	need(t, useful())
 	for _, present := range over {
@@ -137,7 +138,7 @@ func purgedRate(t *testing.T, f *fixture, life time.Duration) func() error {
 
 func purgedKey(t *testing.T, f *fixture, life time.Duration) func() error {
 	k, unplanned := f.key(), f.key() // a key whose removal is not planned stays
-	k.RemoveAt = f.clock.Now().Add(life).AddDate(-1, 0, 0)
+	k.RemoveAt = f.clock.Now().Add(life - 365*24*time.Hour)
 	f.putKeys(t, k, unplanned)
 	return func() error {
 		keys, err := f.SigningKeys(bg)
@@ -159,10 +160,10 @@ func purgedKey(t *testing.T, f *fixture, life time.Duration) func() error {
 // purgeConsumedCode: a code's second use must be noticed for as long as the access tokens of its first use live.
 func purgeConsumedCode(t *testing.T, f *fixture) {
 	present := f.perishableToken(t, storage.TokenCode, time.Minute, time.Hour, true)
-	f.clock.advance(RevocationTTL - time.Second)
+	f.clock.advance(RevocationTTL - time.Microsecond)
 	same(t, "rows purged within RevocationTTL", f.purgeAll(t, 10), 0)
 	need(t, present())
-	f.clock.advance(2 * time.Second)
+	f.clock.advance(time.Microsecond)
 	same(t, "rows purged after it", f.purgeAll(t, 10), 1)
 	wantErr(t, "the code", present(), storage.ErrNotFound)
 }

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ func testSessions(t *testing.T, open Opener) {
 		{"UpdateChangesCookie", sessionUpdate}, {"CookieCannotBeTaken", sessionTakenCookie}, {"RefusedChangeSavesNothing", sessionRefusedChange},
 		{"IDAndSubjectCannotChange", sessionKeepsID}, {"TouchMovesForwardOnly", sessionTouch}, {"EndIsFinal", sessionEnd},
 		{"OfUserNewestFirst", sessionsOf}, {"DisabledUserIsReturned", sessionDisabledUser},
+		{"AnyUserAgentIsTaken", sessionAnyAgent},
 	})
 }
 
@@ -55,12 +57,15 @@ func sessionDuplicate(t *testing.T, f *fixture) {
 
 func sessionAbsolute(t *testing.T, f *fixture) {
 	s := f.session(t, f.user(t).Subject)
-	f.clock.advance(time.Hour - time.Second)
+	f.clock.advance(time.Hour - time.Microsecond)
 	_, _, err := f.SessionByCookie(bg, s.CookieHash)
 	need(t, err)
-	f.clock.advance(2 * time.Second)
+	f.clock.advance(time.Microsecond)
 	_, _, err = f.SessionByCookie(bg, s.CookieHash)
-	wantErr(t, "past Absolute", err, storage.ErrNotFound)
+	wantErr(t, "at Absolute", err, storage.ErrNotFound)
+	rows, err := f.SessionsOf(bg, s.Subject)
+	need(t, err)
+	same(t, "sessions of the user", len(rows), 0)
 }
 
 func sessionUpdate(t *testing.T, f *fixture) {
@@ -154,4 +159,17 @@ func sessionDisabledUser(t *testing.T, f *fixture) {
 	_, got, err := f.SessionByCookie(bg, s.CookieHash)
 	need(t, err)
 	same(t, "user", got, u)
+}
+
+// sessionAnyAgent: a browser with an odd name can sign in; what a database cannot hold of the name may be replaced.
+func sessionAnyAgent(t *testing.T, f *fixture) {
+	now := f.clock.Now()
+	s := &storage.Session{ID: name("sid"), CookieHash: name("cookie"), Subject: f.user(t).Subject, UserAgent: "a\x00b\xffc", AuthTime: now, Created: now,
+		LastSeen: now, Absolute: now.Add(time.Hour)}
+	need(t, f.CreateSession(bg, s))
+	got, err := f.UpdateSession(bg, s.ID, func(s *storage.Session) error { s.UserAgent = "\xff\x00z"; return nil })
+	need(t, err)
+	if !strings.HasSuffix(got.UserAgent, "z") {
+		t.Errorf("user agent %q", got.UserAgent)
+	}
 }

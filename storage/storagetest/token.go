@@ -103,11 +103,11 @@ func tokenExpired(t *testing.T, f *fixture) {
 	need(t, f.CreateToken(bg, code))
 	early := f.token(storage.TokenCode)
 	need(t, f.CreateToken(bg, early))
-	f.clock.advance(10*time.Minute - time.Second)
+	f.clock.advance(10*time.Minute - time.Microsecond)
 	need(t, f.ExchangeToken(bg, early.Kind, early.Signature, nil))
-	f.clock.advance(2 * time.Second)
+	f.clock.advance(time.Microsecond)
 	late := next(code, storage.TokenRefresh)
-	wantErr(t, "exchange past Expires", f.ExchangeToken(bg, code.Kind, code.Signature, []byte("s"), late), storage.ErrConsumed)
+	wantErr(t, "exchange at Expires", f.ExchangeToken(bg, code.Kind, code.Signature, []byte("s"), late), storage.ErrConsumed)
 	gone(t, f, "the token of an expired code", late)
 	if got := alive(t, f, "the expired code", code); !got.ConsumedAt.IsZero() {
 		t.Error("a refused exchange marked the row as consumed")
@@ -117,10 +117,15 @@ func tokenExpired(t *testing.T, f *fixture) {
 func tokenGrantExpired(t *testing.T, f *fixture) {
 	tok := f.token(storage.TokenRefresh)
 	tok.Expires = tok.GrantExpires.Add(time.Hour)
+	early := *tok
+	early.Signature = name("sig")
 	need(t, f.CreateToken(bg, tok))
-	f.clock.advance(time.Hour + time.Second)
+	need(t, f.CreateToken(bg, &early))
+	f.clock.advance(time.Hour - time.Microsecond)
+	need(t, f.ExchangeToken(bg, early.Kind, early.Signature, nil))
+	f.clock.advance(time.Microsecond)
 	late := next(tok, storage.TokenRefresh)
-	wantErr(t, "exchange past GrantExpires", f.ExchangeToken(bg, tok.Kind, tok.Signature, []byte("s"), late), storage.ErrConsumed)
+	wantErr(t, "exchange at GrantExpires", f.ExchangeToken(bg, tok.Kind, tok.Signature, []byte("s"), late), storage.ErrConsumed)
 	gone(t, f, "the token of an ended family", late)
 }
 
@@ -197,6 +202,8 @@ func tokenJoinsSession(t *testing.T, f *fixture) {
 		return []bool{alive(t, f, "bound", bound).SessionAlive, alive(t, f, "free", free).SessionAlive, alive(t, f, "orphan", orphan).SessionAlive}
 	}
 	same(t, "bound, free, orphan", live(), []bool{true, true, false})
-	f.clock.advance(time.Hour + time.Second)
-	same(t, "past Absolute", live(), []bool{false, true, false})
+	f.clock.advance(time.Hour - time.Microsecond)
+	same(t, "just before Absolute", live(), []bool{true, true, false})
+	f.clock.advance(time.Microsecond)
+	same(t, "at Absolute", live(), []bool{false, true, false})
 }

@@ -97,7 +97,10 @@ func userByLogin(t *testing.T, f *fixture) {
 func userUpdate(t *testing.T, f *fixture) {
 	u := f.user(t)
 	f.clock.advance(time.Second)
-	got, err := f.UpdateUser(bg, u.Subject, func(u *storage.User) error { u.EmailVerified, u.Claims = true, map[string]any{"name": "A"}; return nil })
+	got, err := f.UpdateUser(bg, u.Subject, func(u *storage.User) error {
+		u.EmailVerified, u.Claims, u.Created = true, map[string]any{"name": "A"}, u.Created.Add(time.Hour)
+		return nil
+	})
 	need(t, err)
 	want := *u
 	want.EmailVerified, want.Claims, want.Updated = true, map[string]any{"name": "A"}, micro(f.clock.Now())
