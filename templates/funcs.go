@@ -17,7 +17,7 @@ func (s *Set) funcs() template.FuncMap {
 		"logo":     brandLogo,
 		"link":     webLink,
 		"help":     helpLink,
-		"host":     hostOf,
+		"place":    place,
 		"monogram": monogram,
 		"date":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
 		"moment":   func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
@@ -81,6 +81,11 @@ func hostOf(raw string) string {
 	return u.Host
 }
 
+// place is a resource without its https:// and its last slash.
+func place(raw string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(raw, "https://"), "/")
+}
+
 // monogram is the first letter or digit of a name, for tiles without a logo.
 func monogram(name string) string {
 	for _, r := range name {
@@ -89,21 +94,4 @@ func monogram(name string) string {
 		}
 	}
 	return "•"
-}
-
-// comparison is a text split into what it shares with another at both ends and what differs between.
-type comparison struct{ Before, Differs, After string }
-
-// compare splits text by its common start and common end with other, by code points.
-func compare(text, other string) comparison {
-	a, b := []rune(text), []rune(other)
-	start := 0
-	for start < len(a) && start < len(b) && a[start] == b[start] {
-		start++
-	}
-	end := 0
-	for end < len(a)-start && end < len(b)-start && a[len(a)-1-end] == b[len(b)-1-end] {
-		end++
-	}
-	return comparison{string(a[:start]), string(a[start : len(a)-end]), string(a[len(a)-end:])}
 }

@@ -5,12 +5,12 @@ const offlineAccess = "offline_access"
 
 // scopeTexts are plain words for the scopes every OpenID Provider knows (OpenID Connect Core 1.0, 5.4 and 11).
 var scopeTexts = map[string][2]string{
-	"openid":      {"Know who you are", "It gets a number that stands for you and does not change."},
-	"profile":     {"See your profile", "Your name, user name, picture and other public details."},
+	"openid":      {"Know who you are", "It gets an id that stands for you."},
+	"profile":     {"See your profile", "Your name, user name and picture."},
 	"email":       {"See your e-mail address", "The address, and whether it has been confirmed."},
 	"phone":       {"See your phone number", "The number, and whether it has been confirmed."},
 	"address":     {"See your postal address", "The address in your profile."},
-	offlineAccess: {"Keep access when you are away", "It can act for you until you disconnect it on your account page."},
+	offlineAccess: {"Keep access when you are away", "Until you disconnect it on your account page."},
 }
 
 // DescribeScope says in plain words what a scope lets a client do. A scope it does not know is returned
