@@ -1,0 +1,65 @@
+package interaction
+
+import (
+	"slices"
+	"time"
+)
+
+// Checks are the policy, in order: who is there, was it proven recently enough, is it the right person, was it proven well enough, and is it allowed. Every check but
+// the first may rely on a session.
+var Checks = []Check{
+	{"session", StepLogin, "login_required", "The user is not signed in.", noSession},
+	{"pinned", StepLogin, "login_required", "Another user has signed in since this request began.", pinnedDiffers},
+	{"prompt", StepLogin, "login_required", "The request asks for a new sign-in.", loginPrompted},
+	{"max_age", StepLogin, "login_required", "The user signed in longer ago than max_age allows.", tooOld},
+	{"id_token_hint", StepLogin, "login_required", "The user of id_token_hint is not the one who is signed in.", hintDiffers},
+	{"id_token_hint answered", "", "login_required", "Another user than the one of id_token_hint signed in.", hintDiffersStill},
+	{"acr", "", "unmet_authentication_requirements", "None of the essential acr values can be reached here.", acrUnmet},
+	{"consent asked", StepConsent, "consent_required", "The user must be asked every time by this request or client.", consentPrompted},
+	{"consent offline", StepConsent, "consent_required", "The user has not allowed this client access while they are away.", consentMissingOffline},
+	{"consent", StepConsent, "consent_required", "The user has not allowed this request yet.", consentMissing},
+}
+
+func noSession(s *State) bool { return s.Session == nil }
+
+func pinnedDiffers(s *State) bool { return s.Pinned != "" && s.Session.Subject != s.Pinned }
+
+// fresh tells whether the session's user signed in during this interaction. It compares stored times, never a flag that a URL could carry.
+func (s *State) fresh() bool {
+	return !s.Created.IsZero() && !s.Session.AuthTime.Before(s.Created.Truncate(time.Microsecond))
+}
+
+func loginPrompted(s *State) bool { return slices.Contains(s.Prompt, "login") && !s.fresh() }
+
+// tooOld holds max_age against the time of the last sign-in; 0 always wants a new one. A sign-in of this interaction is recent enough, however
+// long the user then reads the consent page.
+func tooOld(s *State) bool {
+	if s.MaxAge == nil || s.fresh() {
+		return false
+	}
+	return *s.MaxAge <= 0 || s.Now.Sub(s.Session.AuthTime).Seconds() > float64(*s.MaxAge)
+}
+
+func hintDiffers(s *State) bool { return hintMismatch(s) && !s.fresh() }
+
+// hintDiffersStill ends a request whose user signed in as somebody else although a hint named the user: asking again would go round in circles.
+func hintDiffersStill(s *State) bool { return hintMismatch(s) && s.fresh() }
+
+func hintMismatch(s *State) bool { return s.HintSubject != "" && s.Session.Subject != s.HintSubject }
+
+// acrUnmet ends the request: the login page has only one strength, so signing in again could not help (security row 32).
+func acrUnmet(s *State) bool {
+	return len(s.EssentialACR) > 0 && !slices.Contains(s.EssentialACR, s.ACR)
+}
+
+// consentPrompted comes before the exception for first-party clients only where another program could pose as the client.
+func consentPrompted(s *State) bool {
+	if s.ConsentProof {
+		return false
+	}
+	return s.AlwaysAsk || slices.Contains(s.Prompt, "consent") && !s.FirstParty
+}
+
+func consentMissingOffline(s *State) bool { return s.Offline && consentMissing(s) }
+
+func consentMissing(s *State) bool { return !s.FirstParty && !s.Consented && !s.ConsentProof }

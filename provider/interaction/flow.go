@@ -1,0 +1,154 @@
+package interaction
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"gatehouse/storage"
+)
+
+// The places that an interaction may return to. The list is closed: nothing that a browser sends becomes a target.
+const (
+	ReturnAuthorize = "/oauth2/authorize"
+	ReturnAccount   = "/account"
+)
+
+// The names of proofs. ProofConsent holds the subject who allowed the request, ProofDenied is "1".
+const (
+	ProofConsent = "consent"
+	ProofDenied  = "denied"
+)
+
+// ErrOtherBrowser says that the interaction was begun in another browser (security row 27).
+var ErrOtherBrowser = errors.New("interaction of another browser")
+
+const (
+	defaultLifetime = 30 * time.Minute
+	idBytes         = 32
+)
+
+// Options build Flows.
+type Options struct {
+	Store storage.InteractionStore
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Lifetime is how long a paused request waits; zero means 30 minutes.
+	Lifetime time.Duration
+}
+
+// Flows keeps paused requests. It is safe for concurrent use.
+type Flows struct {
+	store    storage.InteractionStore
+	now      func() time.Time
+	lifetime time.Duration
+}
+
+// New returns Flows.
+func New(o Options) *Flows {
+	f := &Flows{store: o.Store, now: o.Now, lifetime: o.Lifetime}
+	if f.now == nil {
+		f.now = time.Now
+	}
+	if f.lifetime == 0 {
+		f.lifetime = defaultLifetime
+	}
+	return f
+}
+
+// Start saves a request. returnTo is ReturnAuthorize or ReturnAccount; binder is the hash of the browser's flow cookie.
+func (f *Flows) Start(ctx context.Context, kind storage.InteractionKind, params url.Values, returnTo, binder string) (*storage.Interaction, error) {
+	if returnTo != ReturnAuthorize && returnTo != ReturnAccount {
+		return nil, fmt.Errorf("start interaction: %q is not a place to return to", returnTo)
+	}
+	if binder == "" {
+		return nil, errors.New("start interaction: it must be bound to a browser")
+	}
+	var random [idBytes]byte
+	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the program if the system has no randomness
+	now := f.now().UTC().Truncate(time.Microsecond)
+	i := &storage.Interaction{
+		ID: base64.RawURLEncoding.EncodeToString(random[:]), Kind: kind, Params: params, ReturnTo: returnTo, Binder: binder, Proofs: map[string]string{}, Created: now, Expires: now.Add(f.lifetime),
+	}
+	if err := f.store.CreateInteraction(ctx, i); err != nil {
+		return nil, fmt.Errorf("start interaction: %w", err)
+	}
+	return i, nil
+}
+
+// Load returns a running interaction to the browser that began it. ErrOtherBrowser for any other browser; storage.ErrNotFound if there is none or its
+// time is over; storage.ErrConsumed if it was finished.
+func (f *Flows) Load(ctx context.Context, id, binder string) (*storage.Interaction, error) {
+	if !wellFormed(id) {
+		return nil, fmt.Errorf("load interaction: %w", storage.ErrNotFound)
+	}
+	i, err := f.store.Interaction(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("load interaction: %w", err)
+	}
+	switch {
+	case i.Binder == "":
+		return nil, fmt.Errorf("load interaction: %w", storage.ErrNotFound) // the handle of a POST to authorize is no interaction
+	case subtle.ConstantTimeCompare([]byte(i.Binder), []byte(binder)) != 1:
+		return nil, ErrOtherBrowser
+	case !i.ConsumedAt.IsZero():
+		return nil, fmt.Errorf("load interaction: %w", storage.ErrConsumed)
+	}
+	return i, nil
+}
+
+// wellFormed keeps what cannot be an id away from the store.
+func wellFormed(id string) bool {
+	random, err := base64.RawURLEncoding.Strict().DecodeString(id)
+	return err == nil && len(random) == idBytes
+}
+
+// Update changes a running interaction. storage.ErrNotFound, storage.ErrConsumed; an error of change is returned as it is.
+func (f *Flows) Update(ctx context.Context, id string, change func(*storage.Interaction) error) error {
+	if _, err := f.store.UpdateInteraction(ctx, id, change); err != nil {
+		return fmt.Errorf("update interaction: %w", err)
+	}
+	return nil
+}
+
+// Consume finishes an interaction: one caller gets nil, all others storage.ErrConsumed.
+func (f *Flows) Consume(ctx context.Context, id string) error {
+	if err := f.store.ConsumeInteraction(ctx, id); err != nil {
+		return fmt.Errorf("consume interaction: %w", err)
+	}
+	return nil
+}
+
+// Pin notes whose login the interaction has seen. What another subject proved before is dropped: whoever changes the account starts over.
+func Pin(i *storage.Interaction, subject, sessionID string) {
+	if i.Subject != subject {
+		i.Proofs = map[string]string{}
+	}
+	i.Subject, i.SessionID = subject, sessionID
+}
+
+// Prove notes a proof.
+func Prove(i *storage.Interaction, name, value string) {
+	if i.Proofs == nil {
+		i.Proofs = map[string]string{}
+	}
+	i.Proofs[name] = value
+}
+
+// Target names where the answer to an authorization request goes, for people to read: the host, or the scheme of an app.
+func Target(redirectURI string) string {
+	u, err := url.Parse(redirectURI)
+	switch {
+	case err != nil || u.Scheme == "":
+		return ""
+	case u.Scheme == "http" || u.Scheme == "https":
+		return strings.ToLower(u.Host)
+	}
+	return u.Scheme
+}
