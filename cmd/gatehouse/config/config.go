@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -167,15 +166,6 @@ func Default() *Config {
 	}
 }
 
-// LongestAccessToken is the longest lifetime that any access token can have.
-func (c *Config) LongestAccessToken() time.Duration {
-	longest := c.Tokens.Access
-	for _, r := range c.Resources {
-		longest = max(longest, r.AccessTokenLifetime)
-	}
-	return longest
-}
-
 // SQLitePath is the database file, and whether the store is SQLite at all.
 func (s Storage) SQLitePath() (string, bool) {
 	return strings.CutPrefix(s.URL, "sqlite:")
@@ -190,14 +180,6 @@ func (s Server) Prefixes() []netip.Prefix {
 		}
 	}
 	return out
-}
-
-// SameSite is the attribute of the session cookie.
-func (s Sessions) SameSite() http.SameSite {
-	if s.CookieSameSite == "none" {
-		return http.SameSiteNoneMode
-	}
-	return http.SameSiteLaxMode
 }
 
 func prefix(text string) (netip.Prefix, bool) {

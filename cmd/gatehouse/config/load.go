@@ -152,7 +152,7 @@ func (l *loader) readEnv(env []string) {
 		}
 	}
 	for name := range values {
-		if !serviceVariable(name) {
+		if !foreignVariable(name) {
 			l.faults = append(l.faults, unknownVariable(name, l.leaves))
 		}
 	}
@@ -195,10 +195,11 @@ func ReadSecretFile(path string) ([]byte, error) {
 	return text, nil
 }
 
-// serviceVariable tells the variables that Kubernetes and Docker links set for a service that is itself called gatehouse.
-func serviceVariable(name string) bool {
+// foreignVariable tells the variables that are not meant for the program: what Kubernetes and Docker links set for a service that is itself called
+// gatehouse, and the switch of the long test runs.
+func foreignVariable(name string) bool {
 	rest := strings.TrimPrefix(name, envPrefix)
-	return rest == "PORT" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_HOST") || strings.HasPrefix(rest, "SERVICE_PORT")
+	return rest == "SOAK" || rest == "PORT" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_HOST") || strings.HasPrefix(rest, "SERVICE_PORT")
 }
 
 // leaves walks the struct v and returns its keys in order.

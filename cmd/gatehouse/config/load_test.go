@@ -168,7 +168,7 @@ func TestEnvironmentWinsOverTheFile(t *testing.T) {
 
 func TestResourcesAreReadFromYAML(t *testing.T) {
 	c := load(t, "resources:\n- uri: https://a.example\n  scopes: [x]\n  introspection_clients: [c1]\n  access_token_lifetime: 30m\n- uri: urn:example:b\n")
-	if len(c.Resources) != 2 || c.Resources[0].IntrospectionClients[0] != "c1" || c.LongestAccessToken() != 30*time.Minute {
+	if len(c.Resources) != 2 || c.Resources[0].IntrospectionClients[0] != "c1" || c.Resources[0].AccessTokenLifetime != 30*time.Minute {
 		t.Errorf("%+v", c.Resources)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gatehouse/provider/seal"
 )
 
 // algorithms are the signature algorithms that signing keys can have.
@@ -146,7 +148,7 @@ func (l *loader) checkMasterKeys() {
 	seen := map[string]bool{}
 	for i, text := range l.config.Secrets.Keys {
 		which := "key " + strconv.Itoa(i+1)
-		key, err := parseMasterKey(text)
+		key, err := seal.ParseKey(text)
 		switch {
 		case err != nil:
 			l.fault("secrets.keys", which+" is not 32 bytes in base64", fix)

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) migrateCommand() *cobra.Command {
+	up := &cobra.Command{Use: "up", Short: "Bring the store's schema up to date", Args: arguments(), RunE: func(c *cobra.Command, _ []string) error {
+		return p.migrateUp(c)
+	}}
+	status := &cobra.Command{Use: "status", Short: "List the schema changes and when they were applied", Args: arguments(), RunE: func(c *cobra.Command, _ []string) error {
+		return p.migrateStatus(c)
+	}}
+	return group("migrate", "Look after the store's schema", up, status)
+}
+
+func (p *program) migrateUp(c *cobra.Command) error {
+	cfg, err := p.load()
+	if err != nil {
+		return err
+	}
+	runner, err := openMigrations(c.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer runner.Close()
+	applied, err := runner.Up(c.Context())
+	if err != nil {
+		return err
+	}
+	if applied == nil {
+		applied = []string{}
+	}
+	if len(applied) == 0 {
+		return p.say(map[string]any{"applied": applied}, "the schema is up to date")
+	}
+	out := p.list("APPLIED")
+	if p.format == "json" {
+		return p.show(map[string]any{"applied": applied})
+	}
+	for _, name := range applied {
+		if err := out.add(nil, name); err != nil {
+			return err
+		}
+	}
+	return out.end()
+}
+
+func (p *program) migrateStatus(c *cobra.Command) error {
+	cfg, err := p.load()
+	if err != nil {
+		return err
+	}
+	runner, err := openMigrations(c.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer runner.Close()
+	states, err := runner.Status(c.Context())
+	if err != nil {
+		return err
+	}
+	out := p.list("VERSION", "NAME", "APPLIED")
+	for _, s := range states {
+		row := map[string]any{"version": s.Version, "name": s.Name, "applied": nil}
+		applied := "pending"
+		if !s.Applied.IsZero() {
+			applied = when(s.Applied)
+			row["applied"] = applied
+		}
+		if err := out.add(row, strconv.Itoa(s.Version), s.Name, applied); err != nil {
+			return err
+		}
+	}
+	return out.end()
+}

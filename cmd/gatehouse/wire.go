@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gatehouse/cmd/gatehouse/config"
+	"gatehouse/provider"
+	"gatehouse/provider/credential"
+	"gatehouse/provider/keys"
+	"gatehouse/provider/oauth"
+	"gatehouse/provider/outbound"
+	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/seal"
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+	"gatehouse/storage/migrate"
+	"gatehouse/storage/postgres"
+	"gatehouse/storage/sqlite"
+	"gatehouse/templates"
+)
+
+// openStore opens the configured backend.
+func openStore(ctx context.Context, c *config.Config) (storage.Store, error) {
+	o := storage.Options{RevocationTTL: provider.RevocationTTL(lifetimes(c), resources(c))}
+	if path, ok := c.Storage.SQLitePath(); ok {
+		return opened(sqlite.Open(ctx, sqlite.Options{Path: path, Options: o, AutoMigrate: c.Storage.AutoMigrate}))
+	}
+	return opened(postgres.Open(ctx, postgres.Options{URL: c.Storage.URL, Options: o, AutoMigrate: c.Storage.AutoMigrate}))
+}
+
+func opened[S storage.Store](store S, err error) (storage.Store, error) {
+	if err != nil {
+		return nil, fmt.Errorf("open storage: %w", err)
+	}
+	return store, nil
+}
+
+func openMigrations(ctx context.Context, c *config.Config) (*migrate.Runner, error) {
+	if path, ok := c.Storage.SQLitePath(); ok {
+		return sqlite.Migrations(ctx, path)
+	}
+	return postgres.Migrations(ctx, c.Storage.URL)
+}
+
+// withStore loads the configuration and opens the store for a command.
+func (p *program) withStore(c *cobra.Command, do func(context.Context, *config.Config, storage.Store) error) (err error) {
+	cfg, err := p.load()
+	if err != nil {
+		return err
+	}
+	store, err := openStore(c.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return do(c.Context(), cfg, store)
+}
+
+// withPasswords also opens what passwords are hashed with.
+func (p *program) withPasswords(c *cobra.Command, do func(context.Context, storage.Store, *credential.Passwords) error) error {
+	return p.withStore(c, func(ctx context.Context, cfg *config.Config, store storage.Store) error {
+		ring, err := openRing(ctx, cfg, store)
+		if err != nil {
+			return err
+		}
+		passwords, err := openPasswords(ctx, cfg, store, ring)
+		if err != nil {
+			return err
+		}
+		return do(ctx, store, passwords)
+	})
+}
+
+func openPasswords(ctx context.Context, c *config.Config, store storage.SecretStore, ring *seal.Ring) (*credential.Passwords, error) {
+	passwords, err := credential.New(credential.Options{Store: store, Seal: ring, Cost: c.Passwords.Cost, MinLength: c.Passwords.MinLength})
+	if err != nil {
+		return nil, err
+	}
+	return passwords, passwords.Load(ctx)
+}
+
+// withKeys also opens the signing keys.
+func (p *program) withKeys(c *cobra.Command, do func(context.Context, *config.Config, *keys.Set) error) error {
+	return p.withStore(c, func(ctx context.Context, cfg *config.Config, store storage.Store) error {
+		ring, err := openRing(ctx, cfg, store)
+		if err != nil {
+			return err
+		}
+		return do(ctx, cfg, keys.New(keys.Options{
+			Store: store, Seal: ring, Algorithms: cfg.Keys.Algorithms, RSABits: cfg.Keys.RSABits, RotateEvery: cfg.Keys.RotateEvery,
+			LongestToken: provider.LongestToken(lifetimes(cfg), resources(cfg)),
+		}))
+	})
+}
+
+// openProvider assembles the server over an open store.
+func openProvider(ctx context.Context, c *config.Config, store storage.Store, ring *seal.Ring, log *slog.Logger, playground web.Feature) (*provider.Provider, error) {
+	client, err := openOutbound(c)
+	if err != nil {
+		return nil, err
+	}
+	k, b := c.Keys, c.Branding
+	return provider.New(ctx, provider.Options{
+		Issuer: c.Issuer, Store: store, Seal: ring, Outbound: client, Log: log,
+		TrustedProxies: c.Server.Prefixes(),
+		Brand:          templates.Brand{Name: b.Name, LogoURL: b.LogoURL, PrivacyURL: b.PrivacyURL, TermsURL: b.TermsURL, SupportURL: b.SupportURL},
+		SameSite:       sameSite(c.Sessions.CookieSameSite), SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute,
+		Tokens: lifetimes(c), DefaultAudience: c.Tokens.DefaultAudience, Resources: resources(c),
+		Keys:         provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
+		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
+		Limits: limits(c.Limits), Playground: playground,
+	})
+}
+
+func openOutbound(c *config.Config) (*outbound.Client, error) {
+	client, err := outbound.New(outbound.Options{Allow: c.Outbound.Allow, CAFile: c.Outbound.CAFile})
+	if err != nil {
+		return nil, fmt.Errorf("set up outgoing requests: %w", err)
+	}
+	return client, nil
+}
+
+func sameSite(word string) http.SameSite {
+	if word == "none" {
+		return http.SameSiteNoneMode
+	}
+	return http.SameSiteLaxMode
+}
+
+func lifetimes(c *config.Config) oauth.Lifetimes {
+	t := c.Tokens
+	return oauth.Lifetimes{
+		Code: t.Code, Access: t.Access, ID: t.ID, RefreshIdle: t.RefreshIdle, RefreshAbsolute: t.RefreshAbsolute,
+		PublicRefreshIdle: t.PublicRefreshIdle, PublicRefreshAbsolute: t.PublicRefreshAbsolute, RefreshGrace: t.RefreshGrace,
+	}
+}
+
+func resources(c *config.Config) []oauth.Resource {
+	var out []oauth.Resource
+	for _, r := range c.Resources {
+		out = append(out, oauth.Resource(r))
+	}
+	return out
+}
+
+func limits(l config.Limits) provider.Limits {
+	return provider.Limits{
+		LoginAccount: rate(l.LoginAccount), LoginIP: rate(l.LoginIP), LoginNet: rate(l.LoginNet), TokenFailures: rate(l.TokenFailures),
+		TokenOK: rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions),
+	}
+}
+
+func rate(l config.Limit) ratelimit.Limit {
+	if l.Count == 0 {
+		return ratelimit.Limit{}
+	}
+	return ratelimit.Limit{Burst: l.Count, Every: l.Per / time.Duration(l.Count)}
+}
