@@ -145,6 +145,9 @@ func tokenTakenNext(t *testing.T, f *fixture) {
 	wantErr(t, "exchange", f.ExchangeToken(bg, code.Kind, code.Signature, []byte("s"), access, clash), storage.ErrExists)
 	gone(t, f, "the token before the clash", access)
 	same(t, "grant of the taken signature", alive(t, f, "taken", taken).GrantID, taken.GrantID)
+	twin := *access
+	wantErr(t, "exchange for twins", f.ExchangeToken(bg, code.Kind, code.Signature, []byte("s"), access, &twin), storage.ErrExists)
+	gone(t, f, "a twin", access)
 	need(t, f.ExchangeToken(bg, code.Kind, code.Signature, nil))
 }
 
