@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"gatehouse/cmd/gatehouse/config"
-	"gatehouse/provider/credential"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/playground"
 	"gatehouse/provider/seal"
