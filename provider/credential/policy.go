@@ -23,7 +23,7 @@ var errTooLong = &PolicyError{Message: fmt.Sprintf("The password is too long: at
 const product = "gatehouse"
 
 // judged is how many characters of a password are looked at.
-const judged = 256
+const judged = 128
 
 // longestOwn is the longest word of a user, in characters, that a password is searched for.
 const longestOwn = 64

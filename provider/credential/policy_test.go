@@ -89,7 +89,7 @@ func TestPolicyIsQuickOnHostileInput(t *testing.T) {
 	for _, password := range []string{strings.Repeat("password", 512), strings.Repeat("ﷺ", 1365), strings.Repeat("a\u0301", 1365), strings.Repeat("1qaz", 1024)} {
 		start := time.Now()
 		_ = p.Check(password, strings.Repeat("x", 4096))
-		if d := time.Since(start); d > 200*time.Millisecond {
+		if d := time.Since(start); d > time.Second {
 			t.Errorf("%.12q took %s", password, d)
 		}
 	}
