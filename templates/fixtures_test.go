@@ -85,6 +85,9 @@ func examples() []example {
 	add("login", Login{Client: &client, Interaction: "i-1"})
 	add("login-error", Login{Client: &client, Username: "mira@northwind.example", Error: "The user name or the password is wrong. Check both and try again.", Interaction: "i-1"})
 	add("login-notice", Login{Notice: "Sign in again to go on. It has been a while.", Interaction: "i-1"})
+	logo := notes()
+	logo.LogoURL = "/logo.svg"
+	add("login-logo", Login{Client: &logo, Interaction: "i-1"})
 	add("login-long", Login{Client: &long, Username: longEmail, Interaction: "i-1"})
 	add("consent", Consent{Client: client, Account: "mira@northwind.example", Scopes: scopes, Offline: true, Interaction: "i-1", RedirectHost: "notes.example", SwitchAccount: "/login?interaction=i-1", Resources: []string{"https://api.notes.example/v1"}})
 	add("consent-long", Consent{Client: long, Account: longEmail, Scopes: []ScopeView{{Name: "openid"}, {Name: "urn:example:" + strings.Repeat("averylongscope", 6)}}, Interaction: "i-1", RedirectHost: long.Host, SwitchAccount: "/login?interaction=i-1"})

@@ -105,7 +105,8 @@ type Difference struct {
 	Advice     string
 }
 
-// RedirectMismatch is the error page of a redirect_uri that is not registered (ruling 54).
+// RedirectMismatch is the error page of a redirect_uri that is not registered: what was sent, and how it
+// differs from the nearest registered one.
 type RedirectMismatch struct {
 	ClientName  string
 	ClientID    string
@@ -173,7 +174,7 @@ func (Account) Title() string    { return "Your account" }
 
 // FormPost carries an authorization response to the client by POST (OAuth 2.0 Form Post Response Mode).
 // Action must have been validated against the client's registered redirect URIs; Render refuses any
-// that is not https, or http on a loopback host (ruling 21).
+// that is not https, or http on a loopback host.
 type FormPost struct {
 	Action template.URL
 	Params []Pair
@@ -222,7 +223,7 @@ func (d Done) Title() string {
 	return d.Heading
 }
 
-// Interstitial stands before a redirect that an openly registered client could abuse (ruling 17): it
+// Interstitial stands before a redirect that an openly registered client could abuse: it
 // names the host and lets the person decide. URL must have been validated; Render refuses schemes that
 // run code in the browser.
 type Interstitial struct {

@@ -99,7 +99,7 @@ func Load() (*Set, error) {
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // Render writes the whole page to w, or nothing: a page that fails half way never reaches w. It fails
-// for a page without template, for a form_post target that ruling 21 forbids, and when w fails.
+// for a page without template, for a FormPost or Interstitial whose target is forbidden, and when w fails.
 func (s *Set) Render(w io.Writer, l Layout, p Page) error {
 	page, ok := s.pages[p.Template()]
 	if !ok {
