@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/cmd/gatehouse/config"
+	"gatehouse/cmd/gatehouse/console"
 	"gatehouse/provider/oauth"
 	"gatehouse/storage"
 )
@@ -66,7 +67,7 @@ func (p *program) createClient(ctx context.Context, cfg *config.Config, store st
 		return fmt.Errorf("create client: %w", err)
 	}
 	p.keepLogo(ctx, cfg, store, client)
-	return p.show(oauth.View(client, secret))
+	return p.Show(oauth.View(client, secret))
 }
 
 func (p *program) clientUpdate() *cobra.Command {
@@ -96,7 +97,7 @@ func (p *program) updateClient(ctx context.Context, cfg *config.Config, store st
 			return err
 		}
 		if m.ClientSecret != "" {
-			return usagef("client_secret cannot be changed here; use: gatehouse client rotate-secret %s --secret-stdin", id)
+			return console.Usagef("client_secret cannot be changed here; use: gatehouse client rotate-secret %s --secret-stdin", id)
 		}
 		if err := clientRules(cfg).Apply(client, m); err != nil {
 			return metadataError(err)
@@ -113,13 +114,13 @@ func (p *program) updateClient(ctx context.Context, cfg *config.Config, store st
 	if client.LogoURI != logo {
 		p.keepLogo(ctx, cfg, store, client)
 	}
-	return p.show(oauth.View(client, secret))
+	return p.Show(oauth.View(client, secret))
 }
 
 func (p *program) clientList() *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List all applications", Args: arguments(), RunE: func(c *cobra.Command, _ []string) error {
 		return p.withStore(c, func(ctx context.Context, _ *config.Config, store storage.Store) error {
-			out := p.list("CLIENT_ID", "NAME", "AUTHENTICATION", "GRANTS", "STATE")
+			out := p.List("CLIENT_ID", "NAME", "AUTHENTICATION", "GRANTS", "STATE")
 			after := ""
 			for {
 				page, err := store.ListClients(ctx, after, pageSize)
@@ -127,13 +128,13 @@ func (p *program) clientList() *cobra.Command {
 					return fmt.Errorf("list clients: %w", err)
 				}
 				for _, client := range page {
-					if err := out.add(oauth.View(client, ""), client.ID, client.Name, client.AuthMethod, strings.Join(client.GrantTypes, " "), state(client.Disabled)); err != nil {
+					if err := out.Add(oauth.View(client, ""), client.ID, client.Name, client.AuthMethod, strings.Join(client.GrantTypes, " "), state(client.Disabled)); err != nil {
 						return err
 					}
 					after = client.ID
 				}
 				if len(page) < pageSize {
-					return out.end()
+					return out.End()
 				}
 			}
 		})
@@ -154,7 +155,7 @@ func (p *program) clientGet() *cobra.Command {
 			if err != nil {
 				return clientError(args[0], "get", err)
 			}
-			return p.show(oauth.View(client, ""))
+			return p.Show(oauth.View(client, ""))
 		})
 	}}
 }
@@ -165,7 +166,7 @@ func (p *program) clientDelete() *cobra.Command {
 			if err := store.DeleteClient(ctx, args[0]); err != nil {
 				return clientError(args[0], "delete", err)
 			}
-			return p.say(map[string]any{"client_id": args[0], "deleted": true}, "client %s is deleted; its tokens and consents are revoked", args[0])
+			return p.Say(map[string]any{"client_id": args[0], "deleted": true}, "client %s is deleted; its tokens and consents are revoked", args[0])
 		})
 	}}
 }
@@ -179,11 +180,11 @@ func (p *program) clientRotateSecret() *cobra.Command {
 	c.RunE = func(c *cobra.Command, args []string) error {
 		overlap, err := config.ParseDuration(keep)
 		if err != nil || overlap > 90*24*time.Hour {
-			return usagef("--keep-old %q is no time of at most 90d; write for example 24h", keep)
+			return console.Usagef("--keep-old %q is no time of at most 90d; write for example 24h", keep)
 		}
 		chosen := ""
 		if stdin {
-			if chosen, err = p.readSecret(); err != nil {
+			if chosen, err = p.ReadSecret(); err != nil {
 				return err
 			}
 		}
@@ -199,7 +200,7 @@ func (p *program) rotateSecret(ctx context.Context, store storage.Store, id, cho
 	if chosen != "" {
 		var err error
 		if hash, err = oauth.HashSecret(chosen); err != nil {
-			return usagef("the secret cannot be used: %w", err)
+			return console.Usagef("the secret cannot be used: %w", err)
 		}
 	}
 	secret := ""
@@ -217,7 +218,7 @@ func (p *program) rotateSecret(ctx context.Context, store storage.Store, id, cho
 	if err != nil {
 		return clientError(id, "rotate the secret of", err)
 	}
-	return p.show(oauth.View(client, secret))
+	return p.Show(oauth.View(client, secret))
 }
 
 // addSecret gives the client a generated secret and returns it.
@@ -242,20 +243,20 @@ func putSecret(c *storage.Client, hash string, overlap time.Duration) {
 
 func clientError(id, verb string, err error) error {
 	if errors.Is(err, storage.ErrNotFound) {
-		return fmt.Errorf("there is no client %s; see: gatehouse client list", printable(id))
+		return fmt.Errorf("there is no client %s; see: gatehouse client list", console.Printable(id))
 	}
-	var usage usageError
+	var usage console.UsageError
 	if errors.As(err, &usage) {
 		return err
 	}
-	return fmt.Errorf("%s client %s: %w", verb, printable(id), err)
+	return fmt.Errorf("%s client %s: %w", verb, console.Printable(id), err)
 }
 
 // metadataError says which flag or member is at fault.
 func metadataError(err error) error {
 	var bad *oauth.MetadataError
 	if errors.As(err, &bad) {
-		return usagef("%s: %s", bad.Field, bad.Message)
+		return console.Usagef("%s: %s", bad.Field, bad.Message)
 	}
 	return err
 }

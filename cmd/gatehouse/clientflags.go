@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/cmd/gatehouse/console"
 	"gatehouse/provider/oauth"
 	"gatehouse/storage"
 )
@@ -60,19 +61,19 @@ func (f *clientFlags) read(p *program, c *cobra.Command, m *oauth.Metadata) erro
 // readFile reads what the flags name, once.
 func (f *clientFlags) readFile(p *program) error {
 	if f.file == "-" && f.secretStdin {
-		return usagef("-f - and --secret-stdin both read standard input; put the JSON into a file")
+		return console.Usagef("-f - and --secret-stdin both read standard input; put the JSON into a file")
 	}
 	var err error
 	if f.file != "" {
-		if f.document, err = p.readAll(f.file); err != nil {
+		if f.document, err = p.ReadAll(f.file); err != nil {
 			return fmt.Errorf("read client: %w", err)
 		}
 		if unknown := unknownMembers(f.document); len(unknown) > 0 {
-			fmt.Fprintf(p.err, "gatehouse: ignored, because they mean nothing here: %s\n", strings.Join(unknown, ", "))
+			fmt.Fprintf(p.Err, "gatehouse: ignored, because they mean nothing here: %s\n", strings.Join(unknown, ", "))
 		}
 	}
 	if f.jwksFile != "" {
-		if f.jwks, err = p.readAll(f.jwksFile); err != nil {
+		if f.jwks, err = p.ReadAll(f.jwksFile); err != nil {
 			return fmt.Errorf("read keys: %w", err)
 		}
 	}
@@ -83,12 +84,12 @@ func (f *clientFlags) readFile(p *program) error {
 func (f *clientFlags) apply(c *cobra.Command, m *oauth.Metadata) error {
 	if f.document != nil {
 		if err := json.Unmarshal(f.document, m); err != nil {
-			return usagef("%s is no client in JSON (RFC 7591): %w", f.file, err)
+			return console.Usagef("%s is no client in JSON (RFC 7591): %w", f.file, err)
 		}
 	}
 	if f.jwks != nil {
 		if !json.Valid(f.jwks) {
-			return usagef("%s is no JSON", f.jwksFile)
+			return console.Usagef("%s is no JSON", f.jwksFile)
 		}
 		m.JWKS = f.jwks
 	}
@@ -109,13 +110,13 @@ func (f *clientFlags) apply(c *cobra.Command, m *oauth.Metadata) error {
 func (f *clientFlags) giveSecret(p *program, c *storage.Client, chosen string) (string, error) {
 	if !oauth.NeedsSecret(c) {
 		if f.secretStdin || chosen != "" {
-			return "", usagef("a client with the authentication method %s has no secret", c.AuthMethod)
+			return "", console.Usagef("a client with the authentication method %s has no secret", c.AuthMethod)
 		}
 		return "", nil
 	}
 	if f.secretStdin {
 		var err error
-		if chosen, err = p.readSecret(); err != nil {
+		if chosen, err = p.ReadSecret(); err != nil {
 			return "", err
 		}
 	}
@@ -124,7 +125,7 @@ func (f *clientFlags) giveSecret(p *program, c *storage.Client, chosen string) (
 	}
 	hash, err := oauth.HashSecret(chosen)
 	if err != nil {
-		return "", usagef("the secret cannot be used: %w", err)
+		return "", console.Usagef("the secret cannot be used: %w", err)
 	}
 	putSecret(c, hash, 0)
 	return "", nil
@@ -144,7 +145,7 @@ func unknownMembers(document []byte) []string {
 	var unknown []string
 	for name := range members {
 		if !known[name] {
-			unknown = append(unknown, printable(name))
+			unknown = append(unknown, console.Printable(name))
 		}
 	}
 	slices.Sort(unknown)

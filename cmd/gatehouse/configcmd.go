@@ -18,15 +18,15 @@ func (p *program) configValidateCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			c, err := config.Load(config.Source{File: p.configFile, Env: p.env, Serve: true})
 			var faults config.Faults
-			if p.format == "json" && errors.As(err, &faults) {
-				if err := p.show(map[string]any{"valid": false, "faults": faults}); err != nil {
+			if p.JSON && errors.As(err, &faults) {
+				if err := p.Show(map[string]any{"valid": false, "faults": faults}); err != nil {
 					return err
 				}
 			}
 			if err != nil {
 				return err
 			}
-			return p.say(map[string]any{"valid": true, "issuer": c.Issuer}, "the configuration is valid; the issuer is %s", c.Issuer)
+			return p.Say(map[string]any{"valid": true, "issuer": c.Issuer}, "the configuration is valid; the issuer is %s", c.Issuer)
 		},
 	}
 }

@@ -68,8 +68,8 @@ func (d *demo) begin(ctx context.Context, p *program) error {
 	if err := d.renewPlayground(ctx); err != nil {
 		return fmt.Errorf("prepare playground: %w", err)
 	}
-	if p.format == "json" {
-		return p.show(w)
+	if p.JSON {
+		return p.Show(w)
 	}
 	return d.greet(ctx, p, w)
 }
@@ -178,6 +178,6 @@ func (d *demo) greet(ctx context.Context, p *program, w welcome) error {
 		fmt.Fprintf(&b, "\n  The demo data exists already. If the password or the client secret is lost, set new ones:\n"+
 			"    gatehouse user set-password %s\n    gatehouse client rotate-secret %s\n", demoUser, demoClient)
 	}
-	_, err := fmt.Fprintln(p.out, b.String())
+	_, err := fmt.Fprintln(p.Out, b.String())
 	return err
 }

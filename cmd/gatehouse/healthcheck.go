@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/cmd/gatehouse/config"
+	"gatehouse/cmd/gatehouse/console"
 )
 
 func (p *program) healthcheckCommand() *cobra.Command {
@@ -31,7 +32,7 @@ func (p *program) healthcheckCommand() *cobra.Command {
 			if err := askReady(ctx, cfg); err != nil {
 				return fmt.Errorf("the server at %s is not ready: %w", cfg.Server.Listen, err)
 			}
-			return p.say(map[string]any{"ready": true}, "ready")
+			return p.Say(map[string]any{"ready": true}, "ready")
 		},
 	}
 }
@@ -69,7 +70,7 @@ func askReady(ctx context.Context, c *config.Config) error {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(answer.Body, 200)) // only a hint beside the status
-		return fmt.Errorf("it answers %s %s", answer.Status, printable(string(text)))
+		return fmt.Errorf("it answers %s %s", answer.Status, console.Printable(string(text)))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/cmd/gatehouse/config"
+	"gatehouse/cmd/gatehouse/console"
 	"gatehouse/provider/keys"
 	"gatehouse/storage"
 )
@@ -25,13 +26,13 @@ func (p *program) keysList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := p.list("KID", "ALG", "STATE", "SIGNS FROM", "UNTIL", "PUBLISHED UNTIL")
+			out := p.List("KID", "ALG", "STATE", "SIGNS FROM", "UNTIL", "PUBLISHED UNTIL")
 			for _, k := range infos {
-				if err := out.add(k, k.KID, k.Alg, k.State, when(k.ActivateAt), when(k.RetireAt), when(k.RemoveAt)); err != nil {
+				if err := out.Add(k, k.KID, k.Alg, k.State, console.When(k.ActivateAt), console.When(k.RetireAt), console.When(k.RemoveAt)); err != nil {
 					return err
 				}
 			}
-			return out.end()
+			return out.End()
 		})
 	}}
 }
@@ -45,21 +46,21 @@ func (p *program) keysRotate() *cobra.Command {
 			algs := cfg.Keys.Algorithms
 			if alg != "" {
 				if !slices.Contains(algs, alg) {
-					return usagef("--alg %s is not in keys.algorithms; there are: %s", printable(alg), strings.Join(algs, ", "))
+					return console.Usagef("--alg %s is not in keys.algorithms; there are: %s", console.Printable(alg), strings.Join(algs, ", "))
 				}
 				algs = []string{alg}
 			}
-			out := p.list("ALG", "SIGNS NEXT")
+			out := p.List("ALG", "SIGNS NEXT")
 			for _, alg := range algs {
 				kid, err := set.Rotate(ctx, alg)
 				if err != nil {
 					return err
 				}
-				if err := out.add(map[string]string{"alg": alg, "kid": kid}, alg, kid); err != nil {
+				if err := out.Add(map[string]string{"alg": alg, "kid": kid}, alg, kid); err != nil {
 					return err
 				}
 			}
-			return out.end()
+			return out.End()
 		})
 	}
 	return c
@@ -72,12 +73,12 @@ func (p *program) keysRevoke() *cobra.Command {
 			return p.withKeys(c, func(ctx context.Context, _ *config.Config, set *keys.Set) error {
 				err := set.Revoke(ctx, args[0])
 				if errors.Is(err, storage.ErrNotFound) {
-					return fmt.Errorf("there is no key %s; see: gatehouse keys list", printable(args[0]))
+					return fmt.Errorf("there is no key %s; see: gatehouse keys list", console.Printable(args[0]))
 				}
 				if err != nil {
 					return err
 				}
-				return p.say(map[string]any{"kid": args[0], "revoked": true}, "key %s is revoked; running servers follow within a second", args[0])
+				return p.Say(map[string]any{"kid": args[0], "revoked": true}, "key %s is revoked; running servers follow within a second", args[0])
 			})
 		},
 	}

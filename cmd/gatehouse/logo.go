@@ -25,7 +25,7 @@ func (p *program) keepLogo(ctx context.Context, c *config.Config, store storage.
 		err = store.PutLogo(ctx, logo)
 	}
 	if err != nil {
-		fmt.Fprintf(p.err, "gatehouse: the client is saved, but its logo is not shown: %v\n", err)
+		fmt.Fprintf(p.Err, "gatehouse: the client is saved, but its logo is not shown: %v\n", err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/cmd/gatehouse/config"
+	"gatehouse/cmd/gatehouse/console"
 )
 
 func main() {
@@ -26,30 +27,24 @@ const (
 	exitUsage  = 2
 )
 
-// usageError is a fault of the command line.
-type usageError struct{ error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
 // program is one run of the command line.
 type program struct {
+	console.Console
 	env        []string
-	in         io.Reader
-	out, err   io.Writer
 	configFile string
 	format     string
 }
 
 // run executes one command and returns the exit code. Cancelling ctx is SIGTERM.
 func run(ctx context.Context, args, env []string, in io.Reader, out, errOut io.Writer) int {
-	p := &program{env: env, in: in, out: out, err: errOut}
+	p := &program{env: env, Console: console.Console{In: in, Out: out, Err: errOut}}
 	root := p.root()
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
-	var usage usageError
+	var usage console.UsageError
 	var faults config.Faults
 	switch {
 	case err == nil:
@@ -80,12 +75,13 @@ func (p *program) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&p.configFile, "config", "", "configuration `FILE` (default: config.yaml in this folder, if there is one)")
 	root.PersistentFlags().StringVar(&p.format, "format", "table", "output: `table|json`")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usagef("%w; see: %s --help", err, c.CommandPath())
+		return console.Usagef("%w; see: %s --help", err, c.CommandPath())
 	})
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if p.format != "table" && p.format != "json" {
-			return usagef("--format is table or json, not %q", p.format)
+			return console.Usagef("--format is table or json, not %q", p.format)
 		}
+		p.JSON = p.format == "json"
 		return nil
 	}
 	return root
@@ -103,7 +99,7 @@ func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 		for _, verb := range verbs {
 			names = append(names, verb.Name())
 		}
-		return usagef("%s has no command %q; there are: %s", c.CommandPath(), args[0], strings.Join(names, ", "))
+		return console.Usagef("%s has no command %q; there are: %s", c.CommandPath(), args[0], strings.Join(names, ", "))
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return c
@@ -114,9 +110,9 @@ func arguments(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return usagef("%s is missing; write: %s", names[len(args)], c.UseLine())
+			return console.Usagef("%s is missing; write: %s", names[len(args)], c.UseLine())
 		case len(args) > len(names):
-			return usagef("%q is one argument too many; write: %s", args[len(names)], c.UseLine())
+			return console.Usagef("%q is one argument too many; write: %s", args[len(names)], c.UseLine())
 		}
 		return nil
 	}

@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"gatehouse/cmd/gatehouse/console"
 )
 
 func (p *program) migrateCommand() *cobra.Command {
@@ -34,18 +36,18 @@ func (p *program) migrateUp(c *cobra.Command) error {
 		applied = []string{}
 	}
 	if len(applied) == 0 {
-		return p.say(map[string]any{"applied": applied}, "the schema is up to date")
+		return p.Say(map[string]any{"applied": applied}, "the schema is up to date")
 	}
-	out := p.list("APPLIED")
-	if p.format == "json" {
-		return p.show(map[string]any{"applied": applied})
+	out := p.List("APPLIED")
+	if p.JSON {
+		return p.Show(map[string]any{"applied": applied})
 	}
 	for _, name := range applied {
-		if err := out.add(nil, name); err != nil {
+		if err := out.Add(nil, name); err != nil {
 			return err
 		}
 	}
-	return out.end()
+	return out.End()
 }
 
 func (p *program) migrateStatus(c *cobra.Command) error {
@@ -62,17 +64,17 @@ func (p *program) migrateStatus(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	out := p.list("VERSION", "NAME", "APPLIED")
+	out := p.List("VERSION", "NAME", "APPLIED")
 	for _, s := range states {
 		row := map[string]any{"version": s.Version, "name": s.Name, "applied": nil}
 		applied := "pending"
 		if !s.Applied.IsZero() {
-			applied = when(s.Applied)
+			applied = console.When(s.Applied)
 			row["applied"] = applied
 		}
-		if err := out.add(row, strconv.Itoa(s.Version), s.Name, applied); err != nil {
+		if err := out.Add(row, strconv.Itoa(s.Version), s.Name, applied); err != nil {
 			return err
 		}
 	}
-	return out.end()
+	return out.End()
 }

@@ -52,7 +52,7 @@ type server struct {
 
 // serve runs until ctx ends or a listener fails.
 func (p *program) serve(ctx context.Context, c *config.Config, dev bool) (err error) {
-	log := newLogger(p.err, c.Log)
+	log := newLogger(p.Err, c.Log)
 	// The ports first: if another process has them, nothing is created on disk. Connections wait until the server is assembled.
 	public, err := listen(ctx, "server.listen", c.Server.Listen)
 	if err != nil {

@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/cmd/gatehouse/claims"
 	"gatehouse/cmd/gatehouse/config"
+	"gatehouse/cmd/gatehouse/console"
 	"gatehouse/provider/credential"
 	"gatehouse/storage"
 )
@@ -37,7 +39,7 @@ func viewUser(u *storage.User) userView {
 }
 
 func (p *program) userCreate() *cobra.Command {
-	var email, username, claims string
+	var email, username, claimsFile string
 	var stdin bool
 	c := &cobra.Command{
 		Use: "create", Short: "Create a user", Args: arguments(),
@@ -45,26 +47,26 @@ func (p *program) userCreate() *cobra.Command {
 	}
 	c.Flags().StringVar(&email, "email", "", "e-mail `ADDRESS`, also a name to sign in with")
 	c.Flags().StringVar(&username, "username", "", "further `NAME` to sign in with; it holds no @")
-	c.Flags().StringVar(&claims, "claims", "", "JSON `FILE` with standard claims: name, given_name, address, phone_number, email_verified...")
+	c.Flags().StringVar(&claimsFile, "claims", "", "JSON `FILE` with standard claims: name, given_name, address, phone_number, email_verified...")
 	c.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		user := &storage.User{Subject: newSubject(), Email: email, Username: username}
-		if claims != "" {
-			text, err := p.readAll(claims)
+		if claimsFile != "" {
+			text, err := p.ReadAll(claimsFile)
 			if err != nil {
 				return fmt.Errorf("read claims: %w", err)
 			}
-			if err := applyClaims(user, text); err != nil {
-				return usagef("%s: %w", claims, err)
+			if err := claims.Apply(user, text); err != nil {
+				return console.Usagef("%s: %w", claimsFile, err)
 			}
 		}
 		if user.Email == "" {
-			return usagef("--email is missing")
+			return console.Usagef("--email is missing")
 		}
 		if err := applyNames(user); err != nil {
 			return err
 		}
-		password, err := p.readPassword(stdin)
+		password, err := p.ReadPassword(stdin)
 		if err != nil {
 			return err
 		}
@@ -72,7 +74,7 @@ func (p *program) userCreate() *cobra.Command {
 			if err := createUser(ctx, store, passwords, user, password); err != nil {
 				return err
 			}
-			return p.show(viewUser(user))
+			return p.Show(viewUser(user))
 		})
 	}
 	return c
@@ -84,13 +86,13 @@ func newSubject() string { return strings.ToLower(rand.Text()) }
 // applyNames computes the keys by which the user is found.
 func applyNames(u *storage.User) (err error) {
 	if u.EmailKey, err = credential.EmailKey(u.Email); err != nil {
-		return usagef("e-mail %s: %w", printable(u.Email), err)
+		return console.Usagef("e-mail %s: %w", console.Printable(u.Email), err)
 	}
 	if u.Username == "" {
 		return nil
 	}
 	if u.UsernameKey, err = credential.UsernameKey(u.Username); err != nil {
-		return usagef("username %s: %w", printable(u.Username), err)
+		return console.Usagef("username %s: %w", console.Printable(u.Username), err)
 	}
 	return nil
 }
@@ -128,7 +130,7 @@ func passwordWords(u *storage.User) []string {
 func (p *program) userList() *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List all users", Args: arguments(), RunE: func(c *cobra.Command, _ []string) error {
 		return p.withStore(c, func(ctx context.Context, _ *config.Config, store storage.Store) error {
-			out := p.list("SUB", "EMAIL", "USERNAME", "STATE", "CREATED")
+			out := p.List("SUB", "EMAIL", "USERNAME", "STATE", "CREATED")
 			after := ""
 			for {
 				page, err := store.ListUsers(ctx, after, pageSize)
@@ -136,13 +138,13 @@ func (p *program) userList() *cobra.Command {
 					return fmt.Errorf("list users: %w", err)
 				}
 				for _, u := range page {
-					if err := out.add(viewUser(u), u.Subject, u.Email, u.Username, state(u.Disabled), when(u.Created)); err != nil {
+					if err := out.Add(viewUser(u), u.Subject, u.Email, u.Username, state(u.Disabled), console.When(u.Created)); err != nil {
 						return err
 					}
 					after = u.Subject
 				}
 				if len(page) < pageSize {
-					return out.end()
+					return out.End()
 				}
 			}
 		})
@@ -156,7 +158,7 @@ func (p *program) userGet() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.show(viewUser(u))
+			return p.Show(viewUser(u))
 		})
 	}}
 }
@@ -171,7 +173,7 @@ func findUser(ctx context.Context, store storage.UserStore, name string) (*stora
 		}
 	}
 	if errors.Is(err, storage.ErrNotFound) {
-		return nil, fmt.Errorf("there is no user %s; see: gatehouse user list", printable(name))
+		return nil, fmt.Errorf("there is no user %s; see: gatehouse user list", console.Printable(name))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("find user: %w", err)
@@ -184,7 +186,7 @@ func (p *program) userSetPassword() *cobra.Command {
 	c := &cobra.Command{Use: "set-password USER", Short: "Give a user a new password and end all sessions and tokens", Args: arguments("USER")}
 	c.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		password, err := p.readPassword(stdin)
+		password, err := p.ReadPassword(stdin)
 		if err != nil {
 			return err
 		}
@@ -203,7 +205,7 @@ func (p *program) userSetPassword() *cobra.Command {
 			if err := store.SetPassword(ctx, u.Subject, encoded); err != nil {
 				return fmt.Errorf("set password: %w", err)
 			}
-			return p.say(viewUser(u), "the password of %s is changed; all sessions and tokens are ended", printable(u.Email))
+			return p.Say(viewUser(u), "the password of %s is changed; all sessions and tokens are ended", console.Printable(u.Email))
 		})
 	}
 	return c
@@ -227,7 +229,7 @@ func (p *program) userSwitch(verb string, disabled bool) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s user: %w", verb, err)
 			}
-			return p.say(viewUser(u), "user %s is %s", printable(u.Email), state(disabled))
+			return p.Say(viewUser(u), "user %s is %s", console.Printable(u.Email), state(disabled))
 		})
 	}}
 }
@@ -242,7 +244,7 @@ func (p *program) userDelete() *cobra.Command {
 			if err := store.DeleteUser(ctx, u.Subject); err != nil {
 				return fmt.Errorf("delete user: %w", err)
 			}
-			return p.say(map[string]any{"sub": u.Subject, "deleted": true}, "user %s is deleted", printable(u.Email))
+			return p.Say(map[string]any{"sub": u.Subject, "deleted": true}, "user %s is deleted", console.Printable(u.Email))
 		})
 	}}
 }

@@ -29,6 +29,6 @@ func (p *program) versionCommand() *cobra.Command {
 		if v.Commit != "" {
 			line += " commit " + v.Commit
 		}
-		return p.say(v, "%s", line)
+		return p.Say(v, "%s", line)
 	}}
 }

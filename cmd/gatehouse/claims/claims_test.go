@@ -1,4 +1,4 @@
-package main
+package claims
 
 import (
 	"strings"
@@ -9,7 +9,7 @@ import (
 
 func TestEveryStandardClaimIsTaken(t *testing.T) {
 	var u storage.User
-	err := applyClaims(&u, []byte(`{"name":"Ada Lovelace","given_name":"Ada","family_name":"Lovelace","middle_name":"K","nickname":"ada","preferred_username":"ada",
+	err := Apply(&u, []byte(`{"name":"Ada Lovelace","given_name":"Ada","family_name":"Lovelace","middle_name":"K","nickname":"ada","preferred_username":"ada",
 		"profile":"https://a.example","picture":"https://a.example/p.png","website":"https://a.example","gender":"female","birthdate":"1815-12-10",
 		"zoneinfo":"Europe/London","locale":"en-GB","updated_at":1700000000,"email":"ada@example.com","email_verified":true,
 		"phone_number":"+44 1","phone_number_verified":false,
@@ -24,14 +24,14 @@ func TestEveryStandardClaimIsTaken(t *testing.T) {
 
 func TestEmailIsUnverifiedUnlessTheFileSaysSo(t *testing.T) {
 	u := storage.User{Email: "ada@example.com"}
-	if err := applyClaims(&u, []byte(`{"name":"Ada"}`)); err != nil || u.EmailVerified || u.Email != "ada@example.com" {
+	if err := Apply(&u, []byte(`{"name":"Ada"}`)); err != nil || u.EmailVerified || u.Email != "ada@example.com" {
 		t.Errorf("%+v %v", u, err)
 	}
 }
 
 func TestRow120ReservedClaimsAreRefused(t *testing.T) {
 	for _, name := range append([]string{"SUB", "Aud"}, reservedClaims...) {
-		err := applyClaims(&storage.User{}, []byte(`{"name":"x","`+name+`":"admin"}`))
+		err := Apply(&storage.User{}, []byte(`{"name":"x","`+name+`":"admin"}`))
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "protocol") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -59,7 +59,7 @@ func TestWrongClaimsAreRefusedByName(t *testing.T) {
 		`{"name":`:       "no JSON object",
 	} {
 		u := storage.User{Email: "ada@example.com"}
-		if err := applyClaims(&u, []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := Apply(&u, []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %v, want %q", text, err, want)
 		}
 		if u.Claims != nil {

@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 
 const maxInput = 1 << 20
 
-// readAll reads a file, or standard input for "-".
-func (p *program) readAll(path string) ([]byte, error) {
+// ReadAll reads a file, or standard input for "-".
+func (c *Console) ReadAll(path string) ([]byte, error) {
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
@@ -23,7 +23,7 @@ func (p *program) readAll(path string) ([]byte, error) {
 		defer file.Close()
 		return readLimited(file)
 	}
-	return readLimited(p.in)
+	return readLimited(c.In)
 }
 
 func readLimited(r io.Reader) ([]byte, error) {
@@ -34,34 +34,34 @@ func readLimited(r io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// readSecret reads one secret from standard input; a line end behind it is not part of it. Secrets never come as arguments: those are seen by
+// ReadSecret reads one secret from standard input; a line end behind it is not part of it. Secrets never come as arguments: those are seen by
 // every process of the machine and kept by the shell.
-func (p *program) readSecret() (string, error) {
-	text, err := readLimited(p.in)
+func (c *Console) ReadSecret() (string, error) {
+	text, err := readLimited(c.In)
 	if err != nil {
 		return "", fmt.Errorf("read standard input: %w", err)
 	}
 	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
 	if len(text) == 0 {
-		return "", usagef("standard input is empty; pipe the secret in: printf %%s \"$SECRET\" | gatehouse ...")
+		return "", Usagef("standard input is empty; pipe the secret in: printf %%s \"$SECRET\" | gatehouse ...")
 	}
 	return string(text), nil
 }
 
-// readPassword reads a password from standard input, or asks for it twice on a terminal.
-func (p *program) readPassword(stdin bool) (string, error) {
+// ReadPassword reads a password from standard input, or asks for it twice on a terminal.
+func (c *Console) ReadPassword(stdin bool) (string, error) {
 	if stdin {
-		return p.readSecret()
+		return c.ReadSecret()
 	}
-	terminal, ok := p.in.(*os.File)
+	terminal, ok := c.In.(*os.File)
 	if !ok || !term.IsTerminal(int(terminal.Fd())) {
-		return "", usagef("there is no terminal to ask for the password; pipe it in with --password-stdin")
+		return "", Usagef("there is no terminal to ask for the password; pipe it in with --password-stdin")
 	}
-	first, err := p.prompt(terminal, "Password: ")
+	first, err := c.prompt(terminal, "Password: ")
 	if err != nil {
 		return "", err
 	}
-	second, err := p.prompt(terminal, "Again: ")
+	second, err := c.prompt(terminal, "Again: ")
 	if err != nil {
 		return "", err
 	}
@@ -71,10 +71,10 @@ func (p *program) readPassword(stdin bool) (string, error) {
 	return first, nil
 }
 
-func (p *program) prompt(terminal *os.File, label string) (string, error) {
-	fmt.Fprint(p.err, label)
+func (c *Console) prompt(terminal *os.File, label string) (string, error) {
+	fmt.Fprint(c.Err, label)
 	text, err := term.ReadPassword(int(terminal.Fd()))
-	fmt.Fprintln(p.err)
+	fmt.Fprintln(c.Err)
 	if err != nil {
 		return "", fmt.Errorf("read password: %w", err)
 	}

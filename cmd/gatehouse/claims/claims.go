@@ -1,4 +1,6 @@
-package main
+// Package claims checks the standard claims (OpenID Connect Core section 5.1) that an operator gives a user. The command line runs it before a user is stored;
+// what a relying party then sees of them is decided by package oauth.
+package claims
 
 import (
 	"bytes"
@@ -9,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"gatehouse/cmd/gatehouse/console"
 	"gatehouse/storage"
 )
 
@@ -30,8 +33,8 @@ var reservedClaims = []string{
 	"act", "may_act", "events", "roles", "groups", "entitlements",
 }
 
-// applyClaims takes the user's claims from a JSON object. All faults are told at once, by the claim's name.
-func applyClaims(u *storage.User, text []byte) error {
+// Apply takes the user's claims from a JSON object. All faults are told at once, by the claim's name.
+func Apply(u *storage.User, text []byte) error {
 	claims, err := decodeClaims(text)
 	if err != nil {
 		return err
@@ -106,7 +109,7 @@ func checkClaim(name string, value any) error {
 	case slices.Contains(reservedClaims, strings.ToLower(name)):
 		return fmt.Errorf("%s belongs to the protocol and cannot be a user's claim", name)
 	case !known:
-		return fmt.Errorf("%s is no standard claim of OpenID Connect (Core section 5.1)", printable(name))
+		return fmt.Errorf("%s is no standard claim of OpenID Connect (Core section 5.1)", console.Printable(name))
 	case jsonType(value) != want:
 		return fmt.Errorf("%s must be of the JSON type %s, not %s", name, want, jsonType(value))
 	case name == "address":
@@ -122,7 +125,7 @@ func checkClaim(name string, value any) error {
 func checkAddress(value any) error {
 	for member, text := range value.(map[string]any) {
 		if !slices.Contains(addressMembers, member) {
-			return fmt.Errorf("address.%s is no member of address; there are %s", printable(member), strings.Join(addressMembers, ", "))
+			return fmt.Errorf("address.%s is no member of address; there are %s", console.Printable(member), strings.Join(addressMembers, ", "))
 		}
 		if jsonType(text) != "string" {
 			return fmt.Errorf("address.%s must be of the JSON type string, not %s", member, jsonType(text))

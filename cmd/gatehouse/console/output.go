@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"bytes"
@@ -12,21 +12,21 @@ import (
 	"unicode"
 )
 
-// show prints one object: as JSON, or as a line for each of its members.
-func (p *program) show(object any) error {
+// Show prints one object: as JSON, or as a line for each of its members.
+func (c *Console) Show(object any) error {
 	text, err := json.MarshalIndent(object, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
-	if p.format == "json" {
-		_, err = fmt.Fprintf(p.out, "%s\n", text)
+	if c.JSON {
+		_, err = fmt.Fprintf(c.Out, "%s\n", text)
 		return err
 	}
 	members, err := members(text)
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
-	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(c.Out, 0, 0, 2, ' ', 0)
 	for _, m := range members {
 		fmt.Fprintf(w, "%s\t%s\n", m.name, m.value)
 	}
@@ -60,7 +60,7 @@ func members(object []byte) ([]member, error) {
 func plain(value any) string {
 	switch value := value.(type) {
 	case string:
-		return printable(value)
+		return Printable(value)
 	case []any:
 		var parts []string
 		for _, item := range value {
@@ -72,42 +72,43 @@ func plain(value any) string {
 		if err != nil {
 			return ""
 		}
-		return printable(string(text))
+		return Printable(string(text))
 	}
 	return fmt.Sprint(value)
 }
 
-// printable quotes text that could move the cursor or hide something on a terminal (security row 192).
-func printable(text string) string {
+// Printable quotes text that could move the cursor or hide something on a terminal (security row 192).
+func Printable(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(text)
 	}
 	return text
 }
 
-// list prints any number of objects as they come, so that a long list needs no memory.
-type list struct {
+// List prints any number of objects as they come, so that a long list needs no memory.
+type List struct {
 	json  bool
 	out   io.Writer
 	table *tabwriter.Writer
 	count int
 }
 
-func (p *program) list(columns ...string) *list {
-	l := &list{json: p.format == "json", out: p.out}
+// List begins a list; the columns head its table.
+func (c *Console) List(columns ...string) *List {
+	l := &List{json: c.JSON, out: c.Out}
 	if !l.json {
-		l.table = tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+		l.table = tabwriter.NewWriter(c.Out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(l.table, strings.Join(columns, "\t"))
 	}
 	return l
 }
 
-// add prints object as JSON, or cells as a row.
-func (l *list) add(object any, cells ...string) error {
+// Add prints object as JSON, or cells as a row.
+func (l *List) Add(object any, cells ...string) error {
 	l.count++
 	if !l.json {
 		for i := range cells {
-			cells[i] = printable(cells[i])
+			cells[i] = Printable(cells[i])
 		}
 		_, err := fmt.Fprintln(l.table, strings.Join(cells, "\t"))
 		return err
@@ -124,7 +125,8 @@ func (l *list) add(object any, cells ...string) error {
 	return err
 }
 
-func (l *list) end() error {
+// End finishes the list.
+func (l *List) End() error {
 	if !l.json {
 		return l.table.Flush()
 	}
@@ -136,19 +138,19 @@ func (l *list) end() error {
 	return err
 }
 
-// when writes a time for a table; zero is a dash.
-func when(t time.Time) string {
+// When writes a time for a table; zero is a dash.
+func When(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
 	return t.UTC().Format(time.RFC3339)
 }
 
-// say tells the operator what was done, where there is no object to show.
-func (p *program) say(object any, format string, args ...any) error {
-	if p.format == "json" {
-		return p.show(object)
+// Say tells the operator what was done, where there is no object to show.
+func (c *Console) Say(object any, format string, args ...any) error {
+	if c.JSON {
+		return c.Show(object)
 	}
-	_, err := fmt.Fprintf(p.out, format+"\n", args...)
+	_, err := fmt.Fprintf(c.Out, format+"\n", args...)
 	return err
 }
