@@ -159,7 +159,7 @@ func (p *Provider) login(w http.ResponseWriter, r *http.Request) {
 	asked := r.FormValue("interaction")
 	if r.Method == http.MethodGet {
 		fmt.Fprintf(w, form, "login", "/login", strings.ReplaceAll(asked, "&", "&amp;"),
-			`<input name="username"><input name="password" type="password"><button id="sign-in">Sign in</button>`)
+			`<input name="username" autocomplete="username"><input name="password" type="password" autocomplete="current-password"><button id="sign-in">Sign in</button>`)
 		return
 	}
 	if r.FormValue("csrf") != "token" || r.FormValue("username") != Username || r.FormValue("password") != Password {
