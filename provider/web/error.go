@@ -1,0 +1,187 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/storage"
+	"gatehouse/templates"
+)
+
+// Error is an answer that is no success. Message is for the person or developer at the other end; Cause is for the log alone.
+type Error struct {
+	Status     int
+	Code       string // machine-readable, as in OAuth; "" is the status' own
+	Message    string // one or two sentences; "" is the status' own
+	Cause      error
+	RetryAfter time.Duration // 0: no Retry-After
+}
+
+func (e *Error) Error() string {
+	text := e.Message
+	if text == "" {
+		text = http.StatusText(e.Status)
+	}
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// BadRequest is a 400 that says what to correct.
+func BadRequest(message string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: message}
+}
+
+// NotFound is a 404.
+func NotFound() *Error { return &Error{Status: http.StatusNotFound, Code: "not_found"} }
+
+// Forbidden is a 403 that says why.
+func Forbidden(message string) *Error {
+	return &Error{Status: http.StatusForbidden, Code: "forbidden", Message: message}
+}
+
+// Unavailable is a 503 with Retry-After: nothing was done, the request may be repeated.
+func Unavailable(cause error) *Error {
+	return &Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Cause: cause, RetryAfter: 2 * time.Second}
+}
+
+func tooLarge(limit int64) *Error {
+	return &Error{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Message: fmt.Sprintf("The body is larger than %d KiB.", limit>>10)}
+}
+
+// asError finds the answer that an error stands for.
+func asError(err error) *Error {
+	var known *Error
+	var body *http.MaxBytesError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &body):
+		return tooLarge(body.Limit)
+	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return Unavailable(err)
+	}
+	return &Error{Status: http.StatusInternalServerError, Code: "server_error", Cause: err}
+}
+
+// statusClientGone is what the log says when nobody waits for the answer any more.
+const statusClientGone = 499
+
+// fail renders an error, once.
+func (m *Mux) fail(x *exchange, r *http.Request, err error) {
+	e := asError(err)
+	x.code = e.code()
+	if e.Cause != nil {
+		x.cause = clean(e.Cause.Error(), maxNote)
+	} else if x.cause == "" {
+		x.cause = clean(e.Message, maxNote)
+	}
+	if x.status != 0 {
+		return // the answer has begun; the log line is all there is left to do
+	}
+	if errors.Is(r.Context().Err(), context.Canceled) && e.Status >= 500 {
+		x.status = statusClientGone
+		return
+	}
+	if e.RetryAfter > 0 {
+		x.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	x.Header()["Cache-Control"] = noStore
+	if x.route.kind.page() || x.route.kind != kindProtocol && x.route.kind != kindPublic && wantsHTML(r) {
+		if m.failPage(x, r, e) == nil {
+			return
+		}
+	}
+	failJSON(x, e)
+}
+
+// wantsHTML tells a browser from a program at a path that belongs to neither.
+func wantsHTML(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
+
+func (m *Mux) failPage(x *exchange, r *http.Request, e *Error) error {
+	page := templates.Error{Status: e.Status, Heading: heading(e.Status), Message: e.text(x.id), RequestID: x.id}
+	if err := Render(x, r, e.Status, page); err != nil {
+		x.cause = clean(x.cause+"; then: "+err.Error(), maxNote)
+		return err
+	}
+	return nil
+}
+
+func failJSON(x *exchange, e *Error) {
+	body, err := json.Marshal(struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{e.code(), printable(e.text(x.id))})
+	if err != nil {
+		body = []byte(`{"error":"server_error"}`)
+	}
+	x.Header().Set("Content-Type", "application/json")
+	x.Header()["Content-Security-Policy"] = jsonPolicies
+	x.WriteHeader(e.Status)
+	// A write can only fail because the client has gone.
+	_, _ = x.Write(body)
+}
+
+func (e *Error) code() string {
+	if e.Code != "" {
+		return e.Code
+	}
+	if e.Status >= 500 {
+		return "server_error"
+	}
+	return "invalid_request"
+}
+
+// text is what the other end is told. The cause of a 500 is nobody's business, so its id has to do.
+func (e *Error) text(requestID string) string {
+	switch {
+	case e.Message != "":
+		return e.Message
+	case e.Status == http.StatusNotFound:
+		return "There is nothing at this address."
+	case e.Status == http.StatusServiceUnavailable:
+		return "The server cannot do this right now. Nothing was changed. Try again in a moment."
+	case e.Status >= 500:
+		return "Something went wrong on our side. If it happens again, tell the people who run this server the request id " + requestID + "."
+	}
+	return http.StatusText(e.Status) + "."
+}
+
+func heading(status int) string {
+	switch {
+	case status == http.StatusNotFound:
+		return "Page not found"
+	case status == http.StatusForbidden:
+		return "This is not allowed"
+	case status == http.StatusTooManyRequests:
+		return "Too many attempts"
+	case status == http.StatusServiceUnavailable:
+		return "Please try again in a moment"
+	case status < 500:
+		return "This request does not work"
+	}
+	return ""
+}
+
+// printable keeps to the characters of error_description (RFC 6749 section 5.2): printable ASCII without double quote and backslash.
+func printable(text string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == '"' || c == '\\':
+			return '\''
+		case c < ' ' || c > '~':
+			return '?'
+		}
+		return c
+	}, text)
+}
