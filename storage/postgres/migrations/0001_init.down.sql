@@ -1,0 +1,15 @@
+DROP TABLE heartbeat;
+DROP TABLE notices;
+DROP TABLE rates;
+DROP TABLE replays;
+DROP TABLE secrets;
+DROP TABLE signing_keys;
+DROP TABLE changes;
+DROP TABLE revocations;
+DROP TABLE tokens;
+DROP TABLE consents;
+DROP TABLE interactions;
+DROP TABLE sessions;
+DROP TABLE users;
+DROP TABLE logos;
+DROP TABLE clients;

@@ -1,0 +1,108 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"gatehouse/storage"
+	"gatehouse/storage/migrate"
+	"gatehouse/storage/sqlstore"
+)
+
+//go:embed migrations/*.sql
+var embedded embed.FS
+
+// Options say which database to open and how.
+type Options struct {
+	storage.Options
+	// URL is a connection URL or keyword string, as libpq takes it.
+	URL string
+	// AutoMigrate applies pending migrations. Without it a store that is behind is refused.
+	AutoMigrate bool
+	// Trace is called with the text of every statement except BEGIN, COMMIT and ROLLBACK; it may be nil.
+	Trace func(query string)
+	// MaxConns bounds the pool; 0 means four for each processor, eight at least.
+	MaxConns int32
+}
+
+// dialect is what sqlstore must know about PostgreSQL.
+var dialect = sqlstore.Dialect{Lock: " FOR UPDATE", SkipLocked: " FOR UPDATE SKIP LOCKED", WritingCTE: true}
+
+// dialTimeout bounds the making of a connection.
+const dialTimeout = 3 * time.Second
+
+// settings of every connection of the pool. Every statement has an index for its rows, so one plan, made once, serves any values, and
+// a scan of a whole table is never wanted, not even before the first statistics.
+var settings = map[string]string{
+	"application_name":                    "gatehouse",
+	"default_transaction_isolation":       "read committed",
+	"statement_timeout":                   "3000",
+	"lock_timeout":                        "1000",
+	"idle_in_transaction_session_timeout": "10000",
+	"plan_cache_mode":                     "force_generic_plan",
+	"enable_seqscan":                      "off",
+	"jit":                                 "off",
+}
+
+// Open opens the store. An error says what is wrong with the connection or what to do about the schema, never the password.
+func Open(ctx context.Context, o Options) (*sqlstore.Store, error) {
+	config, err := pgxpool.ParseConfig(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := ready(ctx, o); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	config.MaxConns = o.MaxConns
+	if config.MaxConns <= 0 {
+		config.MaxConns = int32(max(8, 4*runtime.GOMAXPROCS(0)))
+	}
+	config.ConnConfig.ConnectTimeout = dialTimeout
+	config.PingTimeout = time.Second
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	for name, value := range settings {
+		config.ConnConfig.RuntimeParams[name] = value
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return sqlstore.New(sqlstore.Options{Options: o.Options, DB: newDB(pool, o.Trace), Dialect: dialect}), nil
+}
+
+// ready checks or makes the schema.
+func ready(ctx context.Context, o Options) (err error) {
+	runner, err := Migrations(ctx, o.URL)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, runner.Close()) }()
+	return runner.Ready(ctx, o.AutoMigrate)
+}
+
+// Migrations returns the runner of "gatehouse migrate" for a database. The caller closes it.
+func Migrations(ctx context.Context, url string) (*migrate.Runner, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	config.ConnectTimeout = dialTimeout
+	config.RuntimeParams["application_name"] = "gatehouse migrate"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	files, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return migrate.New(migrate.Options{Database: &schema{conn: conn}, Files: files})
+}

@@ -1,0 +1,2 @@
+// Package postgrestest starts throw-away PostgreSQL clusters for tests and benchmarks. It is in no request path.
+package postgrestest

@@ -1,0 +1,58 @@
+package sqlstore
+
+import (
+	"context"
+
+	"gatehouse/storage"
+)
+
+const (
+	bumpTopic = `INSERT INTO changes (topic, version) VALUES ($1, 1) ON CONFLICT (topic) DO UPDATE SET version = changes.version + 1 RETURNING version`
+
+	selectChanges     = `SELECT topic, version FROM changes`
+	selectRevocations = `SELECT kind, id, born_until, expires, version FROM revocations WHERE version > $1 AND expires > $2 ORDER BY version`
+)
+
+// bump raises a topic's version. It comes last in a transaction: the row lock, held until the commit, is what makes versions appear in
+// order, and it should be held for a moment only. Where two topics are bumped, revocations come first, so that no two transactions wait in a circle.
+func bump(ctx context.Context, q Query, topic storage.Topic) error {
+	_, err := bumped(ctx, q, topic)
+	return err
+}
+
+// bumped is bump with the new version.
+func bumped(ctx context.Context, q Query, topic storage.Topic) (version int64, err error) {
+	err = q.One(ctx, bumpTopic, []any{string(topic)}, &version)
+	return version, err
+}
+
+// Changes implements storage.ChangeStore.
+func (s *Store) Changes(ctx context.Context) (map[storage.Topic]int64, error) {
+	versions := map[storage.Topic]int64{storage.TopicClients: 0, storage.TopicKeys: 0, storage.TopicRevocations: 0}
+	err := s.db.Each(ctx, selectChanges, nil, func(scan Scan) error {
+		var (
+			topic   string
+			version int64
+		)
+		err := scan(&topic, &version)
+		versions[storage.Topic(topic)] = version
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return versions, nil
+}
+
+// Revocations implements storage.ChangeStore.
+func (s *Store) Revocations(ctx context.Context, after int64) ([]storage.Revocation, error) {
+	return list(ctx, s.db, func(scan Scan) (r storage.Revocation, err error) {
+		var (
+			kind            string
+			before, expires int64
+		)
+		err = scan(&kind, &r.ID, &before, &expires, &r.Version)
+		r.Kind, r.Before, r.Expires = storage.RevocationKind(kind), readTime(before), readTime(expires)
+		return r, err
+	}, selectRevocations, after, micros(s.now()))
+}

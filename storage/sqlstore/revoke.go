@@ -1,0 +1,118 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"gatehouse/storage"
+)
+
+// revokeBatch bounds one DELETE, so that revoking a large client stays within the statement timeout.
+const revokeBatch = 5000
+
+// everyGrant is above every grant id.
+const everyGrant = "g"
+
+const (
+	deleteToken = `DELETE FROM tokens WHERE signature = $1 AND kind = 'access'`
+	// deleteBorn takes the rows of a filter family by family and parents before children, locks included, so that two revocations never wait for
+	// each other in a circle. %s is the filter and the engine's lock.
+	deleteBorn = `WITH doomed AS MATERIALIZED (SELECT signature, kind FROM tokens WHERE %s AND grant_id < $1 ORDER BY grant_id, n LIMIT $2%s)
+		DELETE FROM tokens WHERE (signature, kind) IN (SELECT signature, kind FROM doomed)`
+
+	insertRevocation = `INSERT INTO revocations (kind, id, born_until, below, expires, version) `
+	mergeRevocation  = ` ON CONFLICT (id, kind) DO UPDATE SET
+		born_until = CASE WHEN excluded.born_until > revocations.born_until THEN excluded.born_until ELSE revocations.born_until END,
+		below = CASE WHEN excluded.below > revocations.below THEN excluded.below ELSE revocations.below END,
+		expires = CASE WHEN excluded.expires > revocations.expires THEN excluded.expires ELSE revocations.expires END,
+		version = excluded.version`
+	recordRevocation = insertRevocation + `VALUES ($1, $2, $3, $4, $5, $6)` + mergeRevocation
+	// bumpAndRecord does the last two statements of a revocation in one.
+	bumpAndRecord = `WITH v AS (` + bumpTopic + `) ` + insertRevocation +
+		`SELECT $2::text, $3::text, $4::bigint, $5::text, $6::bigint, v.version FROM v` + mergeRevocation
+)
+
+// filters name the rows of each kind. That an empty text names nothing also lets the partial indexes be used.
+var filters = map[storage.RevocationKind]string{
+	storage.RevokeGrant:         `grant_id = $3`,
+	storage.RevokeSession:       `session_id = $3 AND session_id <> ''`,
+	storage.RevokeSubject:       `subject = $3 AND subject <> ''`,
+	storage.RevokeClient:        `client_id = $3`,
+	storage.RevokeSubjectClient: `subject = $3 AND subject <> '' AND client_id = $4`,
+}
+
+// RevokeTokens implements storage.TokenStore.
+func (s *Store) RevokeTokens(ctx context.Context, r storage.Revocation) (n int, err error) {
+	err = s.tx(ctx, func(q Query) error {
+		n, err = s.revoke(ctx, q, r)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// revoke deletes what r names and records r. It must be the last work on rows in its transaction, except for other bumps.
+//
+// An exchange that runs at the same time holds its token's row: the DELETE waits for it, takes the row, but does not see what the exchange
+// inserted. The next DELETE, with a newer view, does. None left means that no exchange can be on its way, as each needs a live row. The
+// revocation's version is taken last: its row lock, held until the commit, makes versions appear in their order.
+func (s *Store) revoke(ctx context.Context, q Query, r storage.Revocation) (int, error) {
+	now := s.now()
+	before := r.Before
+	if before.IsZero() {
+		before = now
+	}
+	before = before.UTC().Truncate(time.Millisecond)
+	below := bornBelow(before.Add(time.Millisecond))
+	if r.Kind == storage.RevokeGrant {
+		below = everyGrant
+	}
+	text, args := deleteToken, []any{r.ID}
+	if r.Kind != storage.RevokeToken {
+		filter, known := filters[r.Kind]
+		if !known {
+			return 0, unavailable("revoke tokens", fmt.Errorf("unknown kind %q", r.Kind))
+		}
+		text, args = fmt.Sprintf(deleteBorn, filter, s.dialect.Lock), []any{below, revokeBatch, r.ID}
+		if r.Kind == storage.RevokeSubjectClient {
+			subject, client, _ := strings.Cut(r.ID, "\n")
+			args = []any{below, revokeBatch, subject, client}
+		}
+	}
+	total := 0
+	for {
+		n, err := q.Exec(ctx, text, args...)
+		if err != nil {
+			return 0, err
+		}
+		if n == 0 {
+			break
+		}
+		total += int(n)
+	}
+	return total, s.record(ctx, q, r.Kind, r.ID, micros(before), below, micros(now.Add(s.ttl)))
+}
+
+// record bumps the topic and writes the revocation row with the new version.
+func (s *Store) record(ctx context.Context, q Query, kind storage.RevocationKind, id string, until int64, below string, expires int64) error {
+	if s.dialect.WritingCTE {
+		_, err := q.Exec(ctx, bumpAndRecord, string(storage.TopicRevocations), string(kind), id, until, below, expires)
+		return err
+	}
+	version, err := bumped(ctx, q, storage.TopicRevocations)
+	if err != nil {
+		return err
+	}
+	_, err = q.Exec(ctx, recordRevocation, string(kind), id, until, below, expires, version)
+	return err
+}
+
+// bornBelow is a text that is above every UUIDv7 born before a millisecond and not above one born in it or later.
+func bornBelow(t time.Time) string {
+	ms := fmt.Sprintf("%012x", max(t.UnixMilli(), 0))
+	return ms[:8] + "-" + ms[8:]
+}

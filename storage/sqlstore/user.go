@@ -1,0 +1,180 @@
+package sqlstore
+
+import (
+	"context"
+
+	"gatehouse/storage"
+)
+
+const (
+	userColumns = `subject, email, email_key, email_verified, username, username_key, disabled, claims, created, updated`
+	insertUser  = `INSERT INTO users (` + userColumns + `, password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	selectUser  = `SELECT ` + userColumns + ` FROM users WHERE subject = $1`
+	// Two indexes, each of which leaves the empty keys out.
+	selectLogin = `SELECT ` + userColumns + `, password FROM users
+		WHERE (email_key = $1 AND email_key <> '') OR (username_key = $1 AND username_key <> '') LIMIT 1`
+	updateUser = `UPDATE users SET email = $2, email_key = $3, email_verified = $4, username = $5, username_key = $6, disabled = $7, claims = $8,
+		updated = $9 WHERE subject = $1`
+	deleteUser = `DELETE FROM users WHERE subject = $1`
+	listUsers  = `SELECT ` + userColumns + ` FROM users WHERE subject > $1 ORDER BY subject LIMIT $2`
+
+	setPassword    = `UPDATE users SET password = $2 WHERE subject = $1`
+	rehashPassword = `UPDATE users SET password = $3 WHERE subject = $1 AND password = $2`
+
+	deleteUserSessions = `DELETE FROM sessions WHERE subject = $1`
+	deleteUserConsents = `DELETE FROM consents WHERE subject = $1`
+	deleteUserNotices  = `DELETE FROM notices WHERE subject = $1`
+)
+
+// userRow receives the columns of a user.
+type userRow struct {
+	storage.User
+	claims           []byte
+	created, updated int64
+}
+
+// dest is userColumns, in their order.
+func (r *userRow) dest() []any {
+	return []any{&r.Subject, &r.Email, &r.EmailKey, &r.EmailVerified, &r.Username, &r.UsernameKey, &r.Disabled, &r.claims, &r.created, &r.updated}
+}
+
+// user is the record; nil for the empty row of a LEFT JOIN.
+func (r *userRow) user() (*storage.User, error) {
+	if r.Subject == "" {
+		return nil, nil
+	}
+	r.Created, r.Updated = readTime(r.created), readTime(r.updated)
+	if err := decode(r.claims, &r.Claims); err != nil {
+		return nil, err
+	}
+	return &r.User, nil
+}
+
+func readUser(scan Scan) (*storage.User, error) {
+	var r userRow
+	if err := scan(r.dest()...); err != nil {
+		return nil, err
+	}
+	return r.user()
+}
+
+// CreateUser implements storage.UserStore.
+func (s *Store) CreateUser(ctx context.Context, u *storage.User, password string) error {
+	now := s.now()
+	u.Created, u.Updated = now, now
+	claims, err := encode(u.Claims)
+	if err != nil {
+		return err
+	}
+	_, err = s.exec(ctx, insertUser, u.Subject, u.Email, u.EmailKey, u.EmailVerified, u.Username, u.UsernameKey, u.Disabled, claims,
+		micros(now), micros(now), password)
+	return err
+}
+
+// User implements storage.UserStore.
+func (s *Store) User(ctx context.Context, subject string) (*storage.User, error) {
+	return one(ctx, s.db, readUser, selectUser, subject)
+}
+
+// UserByLogin implements storage.UserStore.
+func (s *Store) UserByLogin(ctx context.Context, login string) (*storage.User, string, error) {
+	var (
+		r        userRow
+		password string
+	)
+	if err := only(ctx, s.db, selectLogin, []any{login}, append(r.dest(), &password)...); err != nil {
+		return nil, "", err
+	}
+	u, err := r.user()
+	return u, password, err
+}
+
+// UpdateUser implements storage.UserStore.
+func (s *Store) UpdateUser(ctx context.Context, subject string, change func(*storage.User) error) (*storage.User, error) {
+	var u *storage.User
+	err := s.tx(ctx, func(q Query) (err error) {
+		if u, err = one(ctx, q, readUser, selectUser+s.dialect.Lock, subject); err != nil {
+			return err
+		}
+		disabled, created := u.Disabled, u.Created
+		if err := change(u); err != nil {
+			return err
+		}
+		u.Subject, u.Created, u.Updated = subject, created, s.now()
+		claims, err := encode(u.Claims)
+		if err != nil {
+			return err
+		}
+		if _, err := q.Exec(ctx, updateUser, subject, u.Email, u.EmailKey, u.EmailVerified, u.Username, u.UsernameKey, u.Disabled, claims,
+			micros(u.Updated)); err != nil {
+			return err
+		}
+		if u.Disabled && !disabled {
+			return s.expel(ctx, q, subject)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// expel ends a user's sessions and revokes by subject.
+func (s *Store) expel(ctx context.Context, q Query, subject string) error {
+	if _, err := q.Exec(ctx, deleteUserSessions, subject); err != nil {
+		return err
+	}
+	_, err := s.revoke(ctx, q, storage.Revocation{Kind: storage.RevokeSubject, ID: subject})
+	return err
+}
+
+// DeleteUser implements storage.UserStore. The password is a column of the row.
+func (s *Store) DeleteUser(ctx context.Context, subject string) error {
+	return s.tx(ctx, func(q Query) error {
+		n, err := q.Exec(ctx, deleteUser, subject)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return storage.ErrNotFound
+		}
+		for _, text := range []string{deleteUserConsents, deleteUserNotices} {
+			if _, err := q.Exec(ctx, text, subject); err != nil {
+				return err
+			}
+		}
+		return s.expel(ctx, q, subject)
+	})
+}
+
+// ListUsers implements storage.UserStore.
+func (s *Store) ListUsers(ctx context.Context, after string, limit int) ([]*storage.User, error) {
+	return list(ctx, s.db, readUser, listUsers, after, limit)
+}
+
+// SetPassword implements storage.PasswordStore.
+func (s *Store) SetPassword(ctx context.Context, subject, encoded string) error {
+	return s.tx(ctx, func(q Query) error {
+		n, err := q.Exec(ctx, setPassword, subject, encoded)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return storage.ErrNotFound
+		}
+		return s.expel(ctx, q, subject)
+	})
+}
+
+// RehashPassword implements storage.PasswordStore.
+func (s *Store) RehashPassword(ctx context.Context, subject, old, encoded string) error {
+	n, err := s.exec(ctx, rehashPassword, subject, old, encoded)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return storage.ErrNotFound
+	}
+	return nil
+}
