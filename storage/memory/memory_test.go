@@ -15,12 +15,15 @@ func TestContract(t *testing.T) {
 	storagetest.Run(t, func(_ *testing.T, o storage.Options) storage.Store { return memory.New(o) })
 }
 
-func TestSharedContract(t *testing.T) {
-	storagetest.RunShared(t, func(_ *testing.T, o storage.Options) (a, b storage.Store) {
-		s := memory.New(o)
-		return s, s
-	})
+// openTwice stands for two handles on one database: there is nothing between them here.
+func openTwice(_ *testing.T, o storage.Options) (a, b storage.Store) {
+	s := memory.New(o)
+	return s, s
 }
+
+func TestSharedContract(t *testing.T) { storagetest.RunShared(t, openTwice) }
+
+func TestSoakRaces(t *testing.T) { storagetest.Soak(t, openTwice) }
 
 func TestFaultIsUnavailableAndSavesNothing(t *testing.T) {
 	ctx, broken := context.Background(), errors.New("disk on fire")

@@ -3,14 +3,18 @@ package storagetest
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 
 	"gatehouse/storage"
 )
 
-// Rounds is how often every race is run, each time with Parallel callers; -short makes it ten at most. The soak sets it to 10,000.
+// Rounds is how often every race is run, each time with Parallel callers; -short makes it ten at most.
 var Rounds = 50
+
+// SoakRounds is how often Soak runs the races for one-time objects; the other races take a tenth.
+var SoakRounds = 10_000
 
 // Parallel is the number of callers in a round.
 const Parallel = 8
@@ -78,43 +82,71 @@ func runRaces(t *testing.T, f *fixture) {
 	if testing.Short() {
 		rounds = min(rounds, 10)
 	}
-	for name, round := range races() {
-		t.Run(name, func(t *testing.T) {
-			for range rounds {
-				round(racer{f, t})
-			}
-		})
+	for _, race := range races() {
+		t.Run(race.name, func(t *testing.T) { race.run(t, f, rounds) })
 	}
 	t.Run("RevocationsAreSeenInOrder", func(t *testing.T) { raceRevocationPoller(racer{f, t}, rounds) })
 }
 
-func races() map[string]func(racer) {
-	all := map[string]func(racer){
-		"ExchangeCode":           func(r racer) { raceExchange(r, storage.TokenCode) },
-		"ExchangeRefreshToken":   func(r racer) { raceExchange(r, storage.TokenRefresh) },
-		"CreateToken":            raceCreateToken,
-		"CreateSession":          raceCreateSession,
-		"ConsumeInteraction":     raceConsumeInteraction,
-		"UpdateAndConsume":       raceUpdateAndConsume,
-		"Remember":               raceRemember,
-		"CreateUserSameEmail":    func(r racer) { raceCreateUser(r, "email") },
-		"CreateUserSameUsername": func(r racer) { raceCreateUser(r, "username") },
-		"CreateClient":           raceCreateClient,
-		"CreateSecret":           raceCreateSecret,
-		"CreateNotice":           raceCreateNotice,
-		"RehashPassword":         raceRehashPassword,
-		"SwapRate":               raceSwapRate,
-		"ChangeSigningKeys":      raceChangeSigningKeys,
-		"UpdateClient":           raceUpdateClient,
-		"UpdateUser":             raceUpdateUser,
-		"UpdateSession":          raceUpdateSession,
-		"UpdateInteraction":      raceUpdateInteraction,
-		"GrantConsent":           raceGrantConsent,
-		"Purge":                  racePurge,
-		"NoDeadlock":             raceNoDeadlock,
+// Soak runs the races for hours, each on a database of its own. It skips unless GATEHOUSE_SOAK is set, as make soak does.
+func Soak(t *testing.T, open SharedOpener) {
+	t.Helper()
+	if os.Getenv("GATEHOUSE_SOAK") == "" {
+		t.Skip("GATEHOUSE_SOAK is not set: the long races are run by make soak")
+	}
+	for _, race := range races() {
+		t.Run(race.name, func(t *testing.T) {
+			clock, rounds := newClock(), SoakRounds
+			if !race.once {
+				rounds = max(rounds/10, 1)
+			}
+			a, b := open(t, clock.options())
+			race.run(t, &fixture{Store: a, all: []storage.Store{a, b}, clock: clock}, rounds)
+			t.Logf("%d rounds of %d callers on two handles", rounds, Parallel)
+		})
+	}
+}
+
+// race is one race; once marks those for one-time objects, which have exactly one winner.
+type race struct {
+	name  string
+	once  bool
+	round func(racer)
+}
+
+func (r race) run(t *testing.T, f *fixture, rounds int) {
+	for range rounds {
+		r.round(racer{f, t})
+	}
+}
+
+func races() []race {
+	all := []race{
+		{"ExchangeCode", true, func(r racer) { raceExchange(r, storage.TokenCode) }},
+		{"ExchangeRefreshToken", true, func(r racer) { raceExchange(r, storage.TokenRefresh) }},
+		{"ConsumeInteraction", true, raceConsumeInteraction},
+		{"Remember", true, raceRemember},
+		{"SwapRate", true, raceSwapRate},
+		{"CreateUserSameEmail", true, func(r racer) { raceCreateUser(r, "email") }},
+		{"CreateUserSameUsername", true, func(r racer) { raceCreateUser(r, "username") }},
+		{"CreateClient", true, raceCreateClient},
+		{"CreateSecret", true, raceCreateSecret},
+		{"CreateToken", true, raceCreateToken},
+		{"CreateSession", true, raceCreateSession},
+		{"CreateNotice", false, raceCreateNotice},
+		{"RehashPassword", false, raceRehashPassword},
+		{"ChangeSigningKeys", false, raceChangeSigningKeys},
+		{"UpdateClient", false, raceUpdateClient},
+		{"UpdateUser", false, raceUpdateUser},
+		{"UpdateSession", false, raceUpdateSession},
+		{"UpdateInteraction", false, raceUpdateInteraction},
+		{"UpdateAndConsume", false, raceUpdateAndConsume},
+		{"GrantConsent", false, raceGrantConsent},
+		{"Purge", false, racePurge},
+		{"NoDeadlock", false, raceNoDeadlock},
 	}
 	for _, k := range killers {
-		all["ExchangeAgainst"+k.name] = func(r racer) { raceKill(r, k) }
+		all = append(all, race{"ExchangeAgainst" + k.name, false, func(r racer) { raceKill(r, k) }})
 	}
 	return all
 }
