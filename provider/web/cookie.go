@@ -104,8 +104,8 @@ func Hash(value string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// wellFormed tells whether a value can be one of RandomValue's.
-func wellFormed(value string) bool {
+// WellFormed tells whether a value can be one of RandomValue.
+func WellFormed(value string) bool {
 	if len(value) != 43 {
 		return false
 	}
@@ -120,7 +120,7 @@ func Binder(w http.ResponseWriter, r *http.Request) string { return Hash(flow(w,
 // BinderOf is Binder for a browser that must have the cookie already.
 func BinderOf(r *http.Request) (string, bool) {
 	value, ok := Cookie(r, FlowCookie)
-	if !ok || !wellFormed(value) {
+	if !ok || !WellFormed(value) {
 		return "", false
 	}
 	return Hash(value), true
@@ -128,7 +128,7 @@ func BinderOf(r *http.Request) (string, bool) {
 
 func flow(w http.ResponseWriter, r *http.Request) string {
 	value, ok := Cookie(r, FlowCookie)
-	if !ok || !wellFormed(value) {
+	if !ok || !WellFormed(value) {
 		value = RandomValue()
 	}
 	SetCookie(w, r, FlowCookie, value, flowLife, true)

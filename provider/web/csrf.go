@@ -48,7 +48,7 @@ func tokenMAC(key []byte, browser, session string) []byte {
 // form of the first, which has no authority of its own.
 func (m *Mux) checkToken(x *exchange, r *http.Request, sent string) error {
 	browser, ok := Cookie(r, FlowCookie)
-	if !ok || !wellFormed(browser) {
+	if !ok || !WellFormed(browser) {
 		return &Error{Status: http.StatusForbidden, Code: "no_cookie", Message: "Your browser did not send our cookie: the page was open for too long, or cookies are blocked. Go back, reload the page and try again."}
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(sent)

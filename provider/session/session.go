@@ -1,0 +1,230 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+)
+
+// Store is what the package needs of the storage contract.
+type Store interface {
+	CreateSession(ctx context.Context, s *storage.Session) error
+	SessionByCookie(ctx context.Context, cookieHash string) (*storage.Session, *storage.User, error)
+	UpdateSession(ctx context.Context, id string, change func(*storage.Session) error) (*storage.Session, error)
+	TouchSession(ctx context.Context, id string, at time.Time) error
+	EndSession(ctx context.Context, id string) error
+}
+
+// Options build Sessions.
+type Options struct {
+	Store Store
+	// Idle ends a session that was not used for so long; Absolute ends it so long after the last sign-in. Zero means 30 minutes and 12 hours.
+	Idle, Absolute time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Sessions starts, finds and ends browser sessions.
+type Sessions struct{ Options }
+
+// New returns Sessions.
+func New(o Options) *Sessions {
+	if o.Idle == 0 {
+		o.Idle = 30 * time.Minute
+	}
+	if o.Absolute == 0 {
+		o.Absolute = 12 * time.Hour
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Sessions{o}
+}
+
+// touchEvery bounds the writes that using a session costs.
+const touchEvery = time.Minute
+
+// Current is who is signed in.
+type Current struct {
+	Session *storage.Session
+	User    *storage.User
+}
+
+// Login is what a sign-in has proven.
+type Login struct {
+	Subject string
+	AMR     []string // RFC 8176
+	ACR     string
+}
+
+// memoKey is where the outcome of a request's one read is kept.
+type memoKey struct{ of *Sessions }
+
+// found is the row behind the request's cookie; both are nil if there is none.
+type found struct {
+	session *storage.Session
+	user    *storage.User
+	live    bool // not idle, not over, user enabled
+}
+
+// Current returns the session of the request's cookie and its user, or nil if nobody is signed in: no cookie, unknown, idle for too long, past its absolute
+// limit, or the user is disabled. It reads the store once a request and writes at most once a minute. Whatever the store cannot say is an error,
+// never a session and never "nobody".
+func (s *Sessions) Current(r *http.Request) (*Current, error) {
+	f, err := s.find(r)
+	if err != nil || !f.live {
+		return nil, err
+	}
+	return &Current{Session: f.session, User: f.user}, nil
+}
+
+func (s *Sessions) find(r *http.Request) (found, error) {
+	if kept, ok := web.Recall(r, memoKey{s}).(found); ok {
+		return kept, nil
+	}
+	var f found
+	if hash, ok := cookieHash(r); ok {
+		var err error
+		f.session, f.user, err = s.Store.SessionByCookie(r.Context(), hash)
+		if errors.Is(err, storage.ErrNotFound) {
+			f = found{}
+		} else if err != nil {
+			return found{}, fmt.Errorf("read session: %w", err)
+		}
+	}
+	if f.session != nil && f.user != nil {
+		now := s.Now()
+		idle := now.Sub(f.session.LastSeen)
+		f.live = idle < s.Idle && now.Before(f.session.Absolute) && !f.user.Disabled
+		if f.live && idle >= touchEvery {
+			if err := s.Store.TouchSession(r.Context(), f.session.ID, now); err != nil {
+				return found{}, fmt.Errorf("touch session: %w", err)
+			}
+		}
+	}
+	web.Remember(r, memoKey{s}, f)
+	return f, nil
+}
+
+// cookieHash returns the hash of the request's session cookie, if it can be one of ours.
+func cookieHash(r *http.Request) (string, bool) {
+	value, ok := web.Cookie(r, web.SessionCookie)
+	if !ok || !web.WellFormed(value) {
+		return "", false
+	}
+	return web.Hash(value), true
+}
+
+// Start signs a person in and replaces the browser's cookie; the old cookie finds nothing any more. The same person keeps the session and its id (an idle one
+// too: tokens are bound to it), with a fresh authentication time and a fresh absolute limit. Another person's session ends first, as if signed out.
+func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*storage.Session, error) {
+	f, err := s.find(r)
+	if err != nil {
+		return nil, err
+	}
+	cookie := web.RandomValue()
+	fill := func(row *storage.Session) error {
+		now := s.now()
+		row.CookieHash, row.AuthTime, row.LastSeen, row.Absolute = web.Hash(cookie), now, now, now.Add(s.Absolute)
+		row.AMR, row.ACR = login.AMR, login.ACR
+		row.UserAgent, row.IP = printable(r.UserAgent()), peer(r)
+		return nil
+	}
+	row, err := s.renew(r.Context(), f.session, login.Subject, fill)
+	if err == nil && row == nil {
+		row, err = s.create(r.Context(), login.Subject, fill)
+	}
+	if err != nil {
+		return nil, err
+	}
+	web.Remember(r, memoKey{s}, nil) // the next look reads the new row
+	web.SetCookie(w, r, web.SessionCookie, cookie, 0, true)
+	return row, nil
+}
+
+// renew changes the row of the same person, ends that of another, and returns nil if a new one is needed.
+func (s *Sessions) renew(ctx context.Context, old *storage.Session, subject string, fill func(*storage.Session) error) (*storage.Session, error) {
+	if old == nil {
+		return nil, nil
+	}
+	if old.Subject != subject {
+		if err := s.Store.EndSession(ctx, old.ID); err != nil {
+			return nil, fmt.Errorf("end previous session: %w", err)
+		}
+		return nil, nil
+	}
+	row, err := s.Store.UpdateSession(ctx, old.ID, fill)
+	if errors.Is(err, storage.ErrNotFound) { // ended elsewhere in the meantime: it stays ended
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("renew session: %w", err)
+	}
+	return row, nil
+}
+
+func (s *Sessions) create(ctx context.Context, subject string, fill func(*storage.Session) error) (*storage.Session, error) {
+	var id [16]byte
+	rand.Read(id[:]) // never fails
+	row := &storage.Session{ID: base64.RawURLEncoding.EncodeToString(id[:]), Subject: subject, Created: s.now()}
+	if err := fill(row); err != nil {
+		return nil, err
+	}
+	if err := s.Store.CreateSession(ctx, row); err != nil {
+		return nil, fmt.Errorf("create session: %w", err)
+	}
+	return row, nil
+}
+
+// End signs the browser out: the session and everything bound to it ends in the store, then the cookie goes. If the store fails the cookie stays, and so does
+// the error.
+func (s *Sessions) End(w http.ResponseWriter, r *http.Request) error {
+	f, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	if f.session != nil {
+		if err := s.Store.EndSession(r.Context(), f.session.ID); err != nil {
+			return fmt.Errorf("end session: %w", err)
+		}
+	}
+	web.Remember(r, memoKey{s}, found{})
+	web.ClearCookie(w, r, web.SessionCookie)
+	return nil
+}
+
+// now is the clock as the store keeps it, so that what is returned equals what is read later.
+func (s *Sessions) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
+
+// maxAgent is the longest user agent that is kept, in bytes.
+const maxAgent = 256
+
+// printable keeps what can be stored and shown everywhere.
+func printable(text string) string {
+	text = strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return -1
+	}, strings.ToValidUTF8(text, ""))
+	if len(text) > maxAgent {
+		text = strings.ToValidUTF8(text[:maxAgent], "")
+	}
+	return text
+}
+
+func peer(r *http.Request) string {
+	if address := web.Peer(r); address.IsValid() {
+		return address.String()
+	}
+	return ""
+}
