@@ -66,7 +66,6 @@ var (
 	scopePattern     = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+$`)
 )
 
-const maxScopes = 50
 
 // ParseAuthorize validates an authorization request. repeated names the parameters that came more than once. The request is never nil; with an error it
 // holds what was proven before. Errors are *RedirectMismatch, *fosite.RFC6749Error or come from storage.

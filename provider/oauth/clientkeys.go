@@ -19,7 +19,7 @@ import (
 const (
 	jwksLife    = 5 * time.Minute
 	jwksRefetch = time.Minute // between fetches for one client, whatever kids it sends
-	maxJWKS     = 1000
+	maxFetched     = 1000
 )
 
 // clientKeys serves the keys of clients: registered by value, or fetched from jwks_uri and kept for a while.
@@ -81,7 +81,7 @@ func (k *clientKeys) entry(id string) *fetchedKeys {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.sets[id] == nil {
-		if len(k.sets) >= maxJWKS {
+		if len(k.sets) >= maxFetched {
 			clear(k.sets)
 		}
 		k.sets[id] = &fetchedKeys{}
