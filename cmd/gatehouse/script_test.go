@@ -32,13 +32,18 @@ func TestScript(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			ops, err := freePort()
+			if err != nil {
+				return err
+			}
 			env.Setenv("PORT", port)
+			env.Setenv("OPS", ops)
 			env.Setenv("GATEHOUSE_ISSUER", "http://localhost:"+port)
 			env.Setenv("GATEHOUSE_SERVER_LISTEN", "127.0.0.1:"+port)
 			env.Setenv("GATEHOUSE_PASSWORDS_COST", "10")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "get": get, "token": token, "keep": keep, "mode": mode, "absent": absent},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "get": get, "token": token, "follow": follow, "keep": keep, "mode": mode, "absent": absent},
 	})
 }
 
@@ -55,7 +60,7 @@ func freePort() (string, error) {
 func eventually(ts *testscript.TestScript, try func() error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		err := try()
@@ -95,10 +100,20 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// follow fetches a path until the answer holds the text, or with ! holds it no more, which must be within a second of a change: [!] follow TEXT PATH
+func follow(ts *testscript.TestScript, neg bool, args []string) {
+	withinASecond(ts, func() error {
+		_, body, err := fetch(ts, http.MethodGet, args[1], nil, nil)
+		if err == nil && strings.Contains(body, args[0]) == neg {
+			err = fmt.Errorf("%s answers %s", args[1], body)
+		}
+		return err
+	})
+}
+
 // token asks for tokens with client_credentials until the answer has the status, which must be within a second of a change: token STATUS ID SECRET
 func token(ts *testscript.TestScript, _ bool, args []string) {
-	begin := time.Now()
-	eventually(ts, func() error {
+	withinASecond(ts, func() error {
 		header := http.Header{"Authorization": {"Basic " + basic(args[1], args[2])}}
 		status, body, err := fetch(ts, http.MethodPost, "/oauth2/token", url.Values{"grant_type": {"client_credentials"}}, header)
 		if err == nil && strconv.Itoa(status) != args[0] {
@@ -106,6 +121,11 @@ func token(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return err
 	})
+}
+
+func withinASecond(ts *testscript.TestScript, try func() error) {
+	begin := time.Now()
+	eventually(ts, try)
 	if took := time.Since(begin); took > time.Second {
 		ts.Fatalf("the server needed %v to follow", took)
 	}

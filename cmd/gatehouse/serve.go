@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -91,6 +94,9 @@ func (p *program) serveOn(ctx context.Context, c *config.Config, log *slog.Logge
 	}
 	return s.run(ctx, public, ops, func(ctx context.Context) error {
 		log.Info("listening", "address", public.Addr().String(), "issuer", c.Issuer, "version", version)
+		for _, doubt := range doubts(c, public.Addr()) {
+			log.Warn(doubt)
+		}
 		if d == nil {
 			return nil
 		}
@@ -110,8 +116,8 @@ func listen(ctx context.Context, key, address string) (net.Listener, error) {
 func (s *server) run(ctx context.Context, public, ops net.Listener, begin func(context.Context) error) error {
 	serving, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	s.public = web.Server(s.config.Server.Listen, s.drainable(s.provider.Handler()))
-	public = s.limited(public)
+	s.public = s.httpServer(s.config.Server.Listen, s.provider.Handler())
+	public = web.LimitConns(public, connectionsPerPeer, s.config.Server.Prefixes()...)
 	go func() {
 		if t := s.config.Server.TLS; t.Cert != "" {
 			stop(s.public.ServeTLS(public, t.Cert, t.Key))
@@ -120,7 +126,7 @@ func (s *server) run(ctx context.Context, public, ops net.Listener, begin func(c
 		stop(s.public.Serve(public))
 	}()
 	if ops != nil {
-		s.ops = web.Server(s.config.Ops.Listen, s.drainable(localNames(s.config.Ops.Listen, s.provider.Ops())))
+		s.ops = s.httpServer(s.config.Ops.Listen, localNames(s.config.Ops.Listen, s.provider.Ops()))
 		go func() { stop(s.ops.Serve(ops)) }()
 	}
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
@@ -141,6 +147,12 @@ func (s *server) run(ctx context.Context, public, ops net.Listener, begin func(c
 		return err
 	}
 	return errors.Join(context.Cause(serving), err)
+}
+
+func (s *server) httpServer(address string, handler http.Handler) *http.Server {
+	h := web.Server(address, s.drainable(handler))
+	h.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
+	return h
 }
 
 // drain says that it is not ready, lets running requests finish, and then closes what is left.
@@ -173,12 +185,21 @@ func (s *server) drainable(next http.Handler) http.Handler {
 	})
 }
 
-// limited bounds the connections of one peer. Behind a proxy all connections have one peer, so there the proxy must do it.
-func (s *server) limited(l net.Listener) net.Listener {
-	if len(s.config.Server.TrustedProxies) > 0 {
-		return l
+// doubts are settings that are legal and yet rarely meant.
+func doubts(c *config.Config, listening net.Addr) []string {
+	var out []string
+	u, err := url.Parse(c.Issuer)
+	if err != nil {
+		return nil
 	}
-	return web.LimitConns(l, connectionsPerPeer)
+	address, ok := listening.(*net.TCPAddr)
+	if ok && u.Scheme == "http" && cmp.Or(u.Port(), "80") != strconv.Itoa(address.Port) {
+		out = append(out, "the issuer names another port than the one listened on; browsers go to the issuer")
+	}
+	if u.Scheme == "https" && c.Server.TLS.Cert == "" && len(c.Server.TrustedProxies) == 0 {
+		out = append(out, "the issuer is https and this listener is not, but server.trusted_proxies is empty; all users will share the rate limits of the proxy's address")
+	}
+	return out
 }
 
 // localNames keeps a page in a browser on this machine from reading a loopback listener under a name that was rebound to it (security row 134). A
