@@ -1,0 +1,309 @@
+package account_test
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/provider/account"
+	"gatehouse/provider/audit"
+	"gatehouse/provider/interaction"
+	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/seal"
+	"gatehouse/provider/session"
+	"gatehouse/provider/web"
+	"gatehouse/provider/web/webtest"
+	"gatehouse/storage"
+	"gatehouse/storage/memory"
+	"gatehouse/templates"
+)
+
+const (
+	origin = "http://localhost:8080"
+	base   = "/op" // the issuer has a path, which every link must carry
+)
+
+type server struct {
+	*testing.T
+	store *memory.Store
+	mux   *web.Mux
+	now   time.Time
+}
+
+func start(t *testing.T) *server {
+	t.Helper()
+	s := &server{T: t, now: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)}
+	now := func() time.Time { return s.now }
+	s.store = memory.New(storage.Options{Now: now, RevocationTTL: time.Hour})
+	ring, err := seal.New([][]byte{[]byte("0123456789abcdef0123456789abcdeF")})
+	s.must(err)
+	pages, err := templates.Load()
+	s.must(err)
+	s.mux, err = web.New(web.Options{Issuer: origin + base, Templates: pages, CSRFKeys: ring.Derive("csrf", 32), Now: now})
+	s.must(err)
+	sessions := session.New(session.Options{Store: s.store, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Now: now})
+	account.New(account.Options{
+		Sessions: sessions, Flows: interaction.New(interaction.Options{Store: s.store, Now: now}), Consents: s.store, Clients: s.store, Notices: s.store, Audit: audit.New(slog.New(slog.DiscardHandler)),
+		Limiter: ratelimit.New(ratelimit.Options{Store: s.store, Now: now}), Starts: ratelimit.Limit{Burst: 4, Every: time.Minute},
+	}).Mount(s.mux)
+	s.mux.PageNoCSRF("/test", func(w http.ResponseWriter, r *http.Request) error {
+		_, err := sessions.Start(w, r, session.Login{Subject: r.URL.Query().Get("subject"), AMR: []string{"pwd"}, ACR: "1"})
+		return err
+	}, nil)
+	s.must(s.store.CreateUser(t.Context(), &storage.User{Subject: "alice", Email: "alice@shop.example", EmailKey: "alice@shop.example", Username: "al", UsernameKey: "al", Claims: map[string]any{"name": "Alice <b>A</b>"}}, ""))
+	s.must(s.store.CreateUser(t.Context(), &storage.User{Subject: "bob", Email: "bob@shop.example", EmailKey: "bob@shop.example"}, ""))
+	s.must(s.store.CreateClient(t.Context(), &storage.Client{ID: "shop", Name: "The Shop", AuthMethod: "none", LogoURI: "https://shop.example/l.png"}))
+	s.must(s.store.GrantConsent(t.Context(), &storage.Consent{Subject: "alice", ClientID: "shop", Scopes: []string{"openid", "email"}}))
+	s.must(s.store.GrantConsent(t.Context(), &storage.Consent{Subject: "alice", ClientID: "gone", Scopes: []string{"openid"}}))
+	s.must(s.store.GrantConsent(t.Context(), &storage.Consent{Subject: "bob", ClientID: "shop", Scopes: []string{"openid"}}))
+	s.must(s.store.CreateNotice(t.Context(), &storage.Notice{ID: "n1", Subject: "alice", Kind: "refresh_reuse", ClientID: "shop"}))
+	s.must(s.store.CreateNotice(t.Context(), &storage.Notice{ID: "n2", Subject: "bob", Kind: "refresh_reuse", ClientID: "shop"}))
+	return s
+}
+
+func (s *server) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// signedIn returns a browser in which the subject is signed in.
+func (s *server) signedIn(subject string) *webtest.Browser {
+	s.Helper()
+	b := webtest.New(s.mux, origin)
+	if p := b.Get(base + "/test?subject=" + subject); p.Status != http.StatusOK || len(b.Cookies) == 0 {
+		s.Fatalf("sign-in: %d %s", p.Status, p.Body)
+	}
+	return b
+}
+
+func (s *server) granted(subject, client string) bool {
+	_, err := s.store.Consent(s.Context(), subject, client)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		s.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestAccountShowsWhoIsSignedInAndWhatIsConnected(t *testing.T) {
+	s := start(t)
+	p := s.signedIn("alice").Get(base + "/account")
+	if p.Status != http.StatusOK || p.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("Row185 %d, Cache-Control %q", p.Status, p.Header.Get("Cache-Control"))
+	}
+	for _, want := range []string{"alice@shop.example", "Alice &lt;b&gt;A&lt;/b&gt;", "The Shop", base + "/client-logo/shop", "gone", "was used twice"} {
+		if !strings.Contains(p.Body, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(p.Body, "bob") || strings.Contains(p.Body, "<b>A</b>") {
+		t.Error("Row191 the page shows another user, or unescaped text")
+	}
+}
+
+func TestRow182WithoutSessionEveryPageLeadsToSignIn(t *testing.T) {
+	s := start(t)
+	b := webtest.New(s.mux, origin)
+	p := b.Get(base + "/account")
+	if p.Status != http.StatusSeeOther || !strings.HasPrefix(strings.TrimPrefix(p.Location(), origin), base+"/login?interaction=") {
+		t.Fatalf("%d to %q", p.Status, p.Location())
+	}
+	if p := b.Get(base + "/"); p.Status != http.StatusSeeOther || !strings.HasSuffix(p.Location(), base+"/account") {
+		t.Errorf("home: %d to %q", p.Status, p.Location())
+	}
+	u, err := url.Parse(p.Location())
+	s.must(err)
+	flow, err := s.store.Interaction(t.Context(), u.Query().Get("interaction"))
+	s.must(err)
+	if flow.Kind != storage.InteractionAccount || flow.ReturnTo != interaction.ReturnAccount || flow.Binder == "" {
+		t.Errorf("interaction %+v", flow)
+	}
+}
+
+func TestRow182EndedSessionsOpenNothing(t *testing.T) {
+	for name, end := range map[string]func(s *server){
+		"idle":     func(s *server) { s.now = s.now.Add(31 * time.Minute) },
+		"absolute": func(s *server) { s.now = s.now.Add(13 * time.Hour) },
+		"disabled": func(s *server) {
+			_, err := s.store.UpdateUser(s.Context(), "alice", func(u *storage.User) error { u.Disabled = true; return nil })
+			s.must(err)
+		},
+		"deleted": func(s *server) { s.must(s.store.DeleteUser(s.Context(), "alice")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			b := s.signedIn("alice")
+			end(s)
+			if p := b.Get(base + "/account"); p.Status != http.StatusSeeOther {
+				t.Errorf("status %d", p.Status)
+			}
+		})
+	}
+}
+
+func TestRow168SignInStartsAreLimited(t *testing.T) {
+	s := start(t)
+	b := webtest.New(s.mux, origin)
+	for range 4 {
+		b.Get(base + "/account")
+	}
+	if p := b.Get(base + "/account"); p.Status != http.StatusTooManyRequests || p.Header.Get("Retry-After") == "" {
+		t.Errorf("status %d, Retry-After %q", p.Status, p.Header.Get("Retry-After"))
+	}
+	b.Peer = "198.51.100.1:1"
+	if p := b.Get(base + "/account"); p.Status != http.StatusSeeOther {
+		t.Errorf("another address: %d", p.Status)
+	}
+}
+
+func TestSignOutEndsTheSession(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	stolen := b.Clone()
+	p := b.Submit(b.Get(base+"/account"), "logout", nil)
+	if p.Status != http.StatusOK || !strings.Contains(p.Body, "signed out") {
+		t.Fatalf("%d %s", p.Status, p.Body)
+	}
+	if _, kept := b.Cookies["gth_sid"]; kept {
+		t.Error("the browser keeps the cookie")
+	}
+	if p := stolen.Get(base + "/account"); p.Status != http.StatusSeeOther {
+		t.Errorf("Row182 a copy of the cookie still works: %d", p.Status)
+	}
+}
+
+func TestSignOutTwiceIsNoError(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	form := b.Get(base + "/account")
+	sessions, err := s.store.SessionsOf(t.Context(), "alice")
+	s.must(err)
+	s.must(s.store.EndSession(t.Context(), sessions[0].ID))
+	if p := b.Submit(form, "logout", nil); p.Status != http.StatusOK {
+		t.Errorf("status %d", p.Status)
+	}
+}
+
+func TestDisconnectTakesBackOneAppOfOneUser(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	for _, form := range b.Get(base + "/account").Forms(base + "/account/disconnect") {
+		if form.Fields.Get("client_id") != "shop" {
+			continue
+		}
+		if p := b.SubmitForm(form, nil); p.Status != http.StatusSeeOther || !strings.HasSuffix(p.Location(), base+"/account") {
+			t.Fatalf("%d to %q", p.Status, p.Location())
+		}
+	}
+	if s.granted("alice", "shop") || !s.granted("alice", "gone") || !s.granted("bob", "shop") {
+		t.Error("disconnecting must take back this app for this user and nothing else")
+	}
+	revoked, err := s.store.Revocations(t.Context(), 0)
+	s.must(err)
+	if len(revoked) != 1 || revoked[0].Kind != storage.RevokeSubjectClient || revoked[0].ID != storage.SubjectClient("alice", "shop") {
+		t.Errorf("revocations %+v", revoked)
+	}
+}
+
+func TestDisconnectRefusesWhatIsNoClient(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	form := b.Get(base + "/account").Forms(base + "/account/disconnect")[0]
+	for _, id := range []string{"", "shop\nx", "a\x00b"} {
+		if p := b.SubmitForm(form, url.Values{"client_id": {id}}); p.Status != http.StatusBadRequest {
+			t.Errorf("client_id %q: %d", id, p.Status)
+		}
+	}
+	if !s.granted("alice", "shop") {
+		t.Error("something was taken back")
+	}
+}
+
+func TestRow166NoticesAreDismissedByTheirOwnerOnly(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	form := b.Get(base + "/account").Forms(base + "/account/dismiss")[0]
+	if p := b.SubmitForm(form, url.Values{"notice": {"n2"}}); p.Status != http.StatusSeeOther {
+		t.Errorf("status %d", p.Status)
+	}
+	if left, err := s.store.Notices(t.Context(), "bob"); err != nil || len(left) != 1 {
+		t.Errorf("alice dismissed bob's notice: %v, %v", left, err)
+	}
+	b.SubmitForm(form, nil)
+	if left, err := s.store.Notices(t.Context(), "alice"); err != nil || len(left) != 0 {
+		t.Errorf("the notice stayed: %v, %v", left, err)
+	}
+}
+
+func TestRow181AccountFormsNeedBothProtections(t *testing.T) {
+	s := start(t)
+	for name, change := range map[string]func(b *webtest.Browser, f url.Values){
+		"no token": func(_ *webtest.Browser, f url.Values) { f.Del("csrf") },
+		"cross-site": func(b *webtest.Browser, _ url.Values) {
+			b.Header["Sec-Fetch-Site"], b.Header["Origin"] = []string{"cross-site"}, []string{"https://evil.example"}
+		},
+		"null origin": func(b *webtest.Browser, _ url.Values) {
+			b.Header["Sec-Fetch-Site"], b.Header["Origin"] = nil, []string{"null"}
+		},
+		"token of another user": func(_ *webtest.Browser, f url.Values) {
+			f.Set("csrf", s.signedIn("bob").Get(base+"/account").Form("logout").Fields.Get("csrf"))
+		},
+	} {
+		for _, path := range []string{"/account/sign-out", "/account/disconnect", "/account/dismiss"} {
+			t.Run(name+" "+path, func(t *testing.T) {
+				b := s.signedIn("alice")
+				fields := url.Values{"csrf": b.Get(base + "/account").Form("logout").Fields["csrf"], "client_id": {"shop"}, "notice": {"n1"}}
+				change(b, fields)
+				if p := b.Post(base+path, fields); p.Status != http.StatusForbidden {
+					t.Errorf("status %d", p.Status)
+				}
+				b.Header = http.Header{}
+				notices, err := s.store.Notices(t.Context(), "alice")
+				s.must(err)
+				if b.Get(base+"/account").Status != http.StatusOK || !s.granted("alice", "shop") || len(notices) != 1 {
+					t.Error("something changed")
+				}
+			})
+		}
+	}
+}
+
+func TestActionsByGetAre405(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	for _, path := range []string{"/account/sign-out", "/account/disconnect?client_id=shop", "/account/dismiss?notice=n1"} {
+		if p := b.Get(base + path); p.Status != http.StatusMethodNotAllowed {
+			t.Errorf("Row188 GET %s: %d", path, p.Status)
+		}
+	}
+}
+
+func TestStorageFailureIs503AndTheSessionStays(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	page := b.Get(base + "/account")
+	s.store.Fault = func(op string) error {
+		if op == "EndSession" {
+			return errors.New("disk full")
+		}
+		return nil
+	}
+	p := b.Submit(page, "logout", nil)
+	s.store.Fault = nil
+	if p.Status != http.StatusServiceUnavailable || p.Header.Get("Retry-After") == "" {
+		t.Errorf("Row55 status %d: a sign-out that did not happen must not look like one", p.Status)
+	}
+}
+
+func TestUnknownKindOfNoticeIsLeftOut(t *testing.T) {
+	s := start(t)
+	s.must(s.store.CreateNotice(t.Context(), &storage.Notice{ID: "n3", Subject: "alice", Kind: "of_the_future", ClientID: "shop"}))
+	if n := len(s.signedIn("alice").Get(base + "/account").Forms(base + "/account/dismiss")); n != 1 {
+		t.Errorf("%d notices are shown", n)
+	}
+}

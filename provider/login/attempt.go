@@ -1,0 +1,154 @@
+package login
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"gatehouse/provider/credential"
+	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+)
+
+// busyRetry is what a browser is told to wait when all cores hash passwords.
+const busyRetry = 2 * time.Second
+
+// attempt is what came of one try. A refused one holds the user too, if there is one, for the audit log alone.
+type attempt struct {
+	ok     bool
+	user   *storage.User
+	reason string
+	wait   time.Duration // positive: too many failures, nothing was tried
+}
+
+func (a *attempt) subject() string {
+	if a.user == nil {
+		return ""
+	}
+	return a.user.Subject
+}
+
+// try checks one user name and password. An unknown user, a disabled one and a wrong password cost the same operations in the same order (ruling 27): two limits read,
+// one user read, one limit read, one hash compared, three failures counted.
+func (l *Login) try(w http.ResponseWriter, r *http.Request, username, password string) (*attempt, error) {
+	ctx := r.Context()
+	places := []counter{
+		{"login\nip\n" + web.PeerKey(r), l.Limits.IPFailures}, {"login\nnet\n" + web.NetKey(r), l.Limits.NetFailures},
+	}
+	if wait, err := l.wait(ctx, places...); err != nil || wait > 0 {
+		return &attempt{wait: wait}, err
+	}
+	key, err := credential.LoginKey(username)
+	if err != nil {
+		key = "" // finds nobody, and is counted under what was typed
+	}
+	user, encoded, err := l.Store.UserByLogin(ctx, key)
+	if errors.Is(err, storage.ErrNotFound) {
+		user, encoded, err = nil, "", nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find user: %w", err)
+	}
+	account := counter{accountKey(user, key, username) + l.device(r, user, encoded), l.Limits.AccountFailures}
+	leave, err := l.gate.enter(ctx, account.key)
+	if err != nil {
+		return nil, busy(err)
+	}
+	defer leave()
+	if wait, err := l.wait(ctx, account); err != nil || wait > 0 {
+		return &attempt{user: user, wait: wait}, err
+	}
+	ok, rehash, err := l.Passwords.Verify(ctx, encoded, password)
+	if errors.Is(err, credential.ErrBusy) {
+		return nil, busy(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("verify password: %w", err)
+	}
+	if reason := refusal(user, ok); reason != "" {
+		return &attempt{user: user, reason: reason}, l.count(ctx, append(places, account)...)
+	}
+	if rehash {
+		encoded = l.rehash(r, user, encoded, password)
+	}
+	l.remember(w, r, user, encoded)
+	return &attempt{ok: true, user: user}, nil
+}
+
+func busy(cause error) error {
+	return &web.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Message: "Many people are signing in right now. Try again in a moment.", RetryAfter: busyRetry, Cause: cause}
+}
+
+// refusal says, for the audit log, why a try is refused; empty if it is not.
+func refusal(user *storage.User, ok bool) string {
+	switch {
+	case user == nil:
+		return "unknown user"
+	case !ok:
+		return "wrong password"
+	case user.Disabled:
+		return "disabled user"
+	}
+	return ""
+}
+
+// counter is one limit of failures with its key.
+type counter struct {
+	key   string
+	limit ratelimit.Limit
+}
+
+// wait returns how long the first exhausted counter still blocks, 0 if none does.
+func (l *Login) wait(ctx context.Context, counters ...counter) (time.Duration, error) {
+	for _, c := range counters {
+		allowed, retry, err := l.Limiter.Peek(ctx, c.key, c.limit)
+		if err != nil {
+			return 0, fmt.Errorf("read sign-in limit: %w", err)
+		}
+		if !allowed {
+			return max(retry, time.Second), nil
+		}
+	}
+	return 0, nil
+}
+
+// count notes a failure in every counter.
+func (l *Login) count(ctx context.Context, counters ...counter) error {
+	for _, c := range counters {
+		if _, _, err := l.Limiter.Take(ctx, c.key, c.limit); err != nil {
+			return fmt.Errorf("count failed sign-in: %w", err)
+		}
+	}
+	return nil
+}
+
+// rehash stores the password in today's encoding and returns what is stored now. A sign-in does not fail because this does.
+func (l *Login) rehash(r *http.Request, user *storage.User, old, password string) string {
+	encoded, err := l.Passwords.Hash(r.Context(), password)
+	if err == nil {
+		err = l.Store.RehashPassword(r.Context(), user.Subject, old, encoded)
+	}
+	if err != nil {
+		web.Annotate(r, "rehash", "failed")
+		return old
+	}
+	return encoded
+}
+
+// accountKey names an account's counter. Every name of an account leads to its subject, so no spelling buys further tries (security row 137). What
+// was typed for an unknown account is hashed: people type passwords into the wrong field.
+func accountKey(user *storage.User, key, typed string) string {
+	if user != nil {
+		return "login\naccount\n" + user.Subject
+	}
+	if key == "" {
+		key = "\n" + typed
+	}
+	sum := sha256.Sum256([]byte(key))
+	return "login\nunknown\n" + base64.RawURLEncoding.EncodeToString(sum[:])
+}

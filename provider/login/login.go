@@ -1,0 +1,153 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"gatehouse/provider/audit"
+	"gatehouse/provider/interaction"
+	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/session"
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+)
+
+// Store is what the login page needs of storage.
+type Store interface {
+	UserByLogin(ctx context.Context, key string) (*storage.User, string, error)
+	RehashPassword(ctx context.Context, subject, old, encoded string) error
+}
+
+// Passwords verifies and encodes passwords; package credential says how.
+type Passwords interface {
+	Verify(ctx context.Context, encoded, password string) (ok, rehash bool, err error)
+	Hash(ctx context.Context, password string) (encoded string, err error)
+}
+
+// Limits bound the failures of sign-ins: per account, per address and per network (web.PeerKey, web.NetKey). Successes are not counted.
+type Limits struct{ AccountFailures, IPFailures, NetFailures ratelimit.Limit }
+
+// Options build the feature.
+type Options struct {
+	Store     Store
+	Passwords Passwords
+	Sessions  *session.Sessions
+	Flows     *interaction.Flows
+	Clients   interface {
+		Client(ctx context.Context, id string) (*storage.Client, error)
+	}
+	Limiter *ratelimit.Limiter
+	Limits  Limits
+	// DeviceKeys sign the cookie by which a browser that signed in before gets a failure counter of its own, so that strangers who guess cannot lock the
+	// account's owner out; the first key signs, all verify. Without keys every browser shares the account's counter.
+	DeviceKeys [][]byte
+	Audit      *audit.Log
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Login is the feature.
+type Login struct {
+	Options
+	gate gate
+}
+
+// New returns the feature.
+func New(o Options) *Login {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Login{Options: o}
+}
+
+// Mount adds /login.
+func (l *Login) Mount(m *web.Mux) { m.Page("/login", l.show, l.submit) }
+
+// show serves GET: the form. It changes nothing, not even for somebody who is signed in.
+func (l *Login) show(w http.ResponseWriter, r *http.Request) error {
+	id := r.URL.Query().Get("interaction")
+	if id == "" {
+		return web.Redirect(w, r, web.LocalURL(r, interaction.ReturnAccount, nil)) // which begins an interaction, or needs none
+	}
+	flow, err := l.load(r, id)
+	if err != nil {
+		return l.refuse(w, r, err)
+	}
+	page, err := l.page(r, flow)
+	if err != nil {
+		return err
+	}
+	if page == nil {
+		return l.back(w, r, flow)
+	}
+	if page.Username, err = l.suggested(r, flow); err != nil {
+		return err
+	}
+	return web.Render(w, r, http.StatusOK, *page)
+}
+
+// submit serves POST: one try.
+func (l *Login) submit(w http.ResponseWriter, r *http.Request) error {
+	flow, err := l.load(r, r.PostFormValue("interaction"))
+	if err != nil {
+		return l.refuse(w, r, err)
+	}
+	page, err := l.page(r, flow)
+	if err != nil {
+		return err
+	}
+	if page == nil {
+		return l.back(w, r, flow)
+	}
+	page.Username = r.PostFormValue("username")
+	result, err := l.try(w, r, page.Username, r.PostFormValue("password"))
+	if err != nil {
+		return err
+	}
+	client := flow.Params.Get("client_id")
+	switch {
+	case result.wait > 0:
+		l.Audit.Record(r.Context(), audit.Event{Name: "login.throttled", Target: result.subject(), Client: client, Result: "denied"})
+		return tooMany(w, r, page, result.wait)
+	case !result.ok:
+		l.Audit.Record(r.Context(), audit.Event{Name: "login.failed", Target: result.subject(), Client: client, Result: "failed", Reason: result.reason})
+		page.Error = "The user name or the password is not right."
+		return web.Render(w, r, http.StatusUnauthorized, *page)
+	}
+	return l.succeed(w, r, flow, result.user)
+}
+
+// succeed starts the session with a new cookie, pins the user and returns to the request.
+func (l *Login) succeed(w http.ResponseWriter, r *http.Request, flow *storage.Interaction, user *storage.User) error {
+	started, err := l.Sessions.Start(w, r, session.Login{Subject: user.Subject, AMR: []string{"pwd"}, ACR: "1"})
+	if err != nil {
+		return fmt.Errorf("start session: %w", err)
+	}
+	err = l.Flows.Update(r.Context(), flow.ID, func(i *storage.Interaction) error {
+		interaction.Pin(i, user.Subject, started.ID)
+		return nil
+	})
+	if err != nil && !errors.Is(err, storage.ErrConsumed) && !errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("pin user: %w", err)
+	}
+	l.Audit.Record(r.Context(), audit.Event{Name: "login.ok", Actor: user.Subject, Client: flow.Params.Get("client_id"), Result: "ok"})
+	web.Annotate(r, "outcome", "login")
+	return l.back(w, r, flow) // an interaction that another tab finished meanwhile says so there
+}
+
+// back returns to where the interaction began. The account page needs nothing of the interaction, which a sign-in has done with.
+func (l *Login) back(w http.ResponseWriter, r *http.Request, flow *storage.Interaction) error {
+	if flow.Kind == storage.InteractionAccount {
+		return web.Redirect(w, r, web.LocalURL(r, flow.ReturnTo, nil))
+	}
+	return web.Redirect(w, r, web.LocalURL(r, flow.ReturnTo, url.Values{"interaction": {flow.ID}}))
+}
+
+func (l *Login) load(r *http.Request, id string) (*storage.Interaction, error) {
+	binder, _ := web.BinderOf(r)
+	return l.Flows.Load(r.Context(), id, binder)
+}

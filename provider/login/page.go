@@ -1,0 +1,94 @@
+package login
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"gatehouse/provider/interaction"
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+	"gatehouse/templates"
+)
+
+// maxHint is the longest login_hint that is put into the form: the longest e-mail address.
+const maxHint = 254
+
+// page builds the form for an interaction. It is nil if the client of the request is gone: the authorization endpoint says so better.
+func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Login, error) {
+	page := &templates.Login{Interaction: flow.ID}
+	if flow.Kind != storage.InteractionAuthorize {
+		return page, nil
+	}
+	client, err := l.Clients.Client(r.Context(), flow.Params.Get("client_id"))
+	if errors.Is(err, storage.ErrNotFound) || err == nil && client.Disabled {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read client: %w", err)
+	}
+	web.Annotate(r, "client", client.ID)
+	view := &templates.ClientView{
+		ID: client.ID, Name: client.Name, PolicyURI: client.PolicyURI, TOSURI: client.TOSURI, ClientURI: client.ClientURI, Host: interaction.Target(flow.Params.Get("redirect_uri")),
+	}
+	if client.LogoURI != "" {
+		view.LogoURL = web.LocalURL(r, "/client-logo/"+url.PathEscape(client.ID), nil)
+	}
+	page.Client = view
+	return page, nil
+}
+
+// suggested is the name to fill in: what the client hints at, else who is signed in and must sign in again.
+func (l *Login) suggested(r *http.Request, flow *storage.Interaction) (string, error) {
+	if hint := flow.Params.Get("login_hint"); hint != "" && len(hint) <= maxHint && utf8.ValidString(hint) {
+		return hint, nil
+	}
+	current, err := l.Sessions.Current(r)
+	if err != nil {
+		return "", fmt.Errorf("read session: %w", err)
+	}
+	if current == nil {
+		return "", nil
+	}
+	if current.User.Username != "" {
+		return current.User.Username, nil
+	}
+	return current.User.Email, nil
+}
+
+// tooMany answers a try that was not made.
+func tooMany(w http.ResponseWriter, r *http.Request, page *templates.Login, wait time.Duration) error {
+	seconds := int(math.Ceil(wait.Seconds()))
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	page.Error = "There were too many failed sign-ins. Try again in " + spoken(seconds) + "."
+	return web.Render(w, r, http.StatusTooManyRequests, *page)
+}
+
+func spoken(seconds int) string {
+	switch {
+	case seconds <= 1:
+		return "a second"
+	case seconds < 120:
+		return strconv.Itoa(seconds) + " seconds"
+	}
+	return strconv.Itoa((seconds+59)/60) + " minutes"
+}
+
+// refuse answers an interaction that cannot go on here, without a word on what it was.
+func (l *Login) refuse(w http.ResponseWriter, r *http.Request, err error) error {
+	switch {
+	case errors.Is(err, storage.ErrConsumed):
+		return web.Render(w, r, http.StatusOK, templates.Done{Heading: "Already finished", Message: "This sign-in was completed before. Go back to the app; if it still asks you to sign in, start again from there."})
+	case errors.Is(err, interaction.ErrOtherBrowser), errors.Is(err, storage.ErrNotFound):
+		return web.Render(w, r, http.StatusForbidden, templates.Error{
+			Status: http.StatusForbidden, Heading: "This sign-in cannot go on here", RequestID: web.RequestID(r.Context()), Continue: web.LocalURL(r, interaction.ReturnAccount, nil),
+			Message: "It was started in another browser, or too long ago. Go back to the app and start again, or go on to your account.",
+		})
+	}
+	return err
+}
