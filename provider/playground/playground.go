@@ -80,7 +80,7 @@ func (p *Playground) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // no-referrer would make the Origin of our own forms null
 	h.Set("Cache-Control", "no-store")
 	path := strings.TrimPrefix(r.URL.Path, p.base)
 	if name, ok := strings.CutPrefix(path, staticPath); ok {
