@@ -98,6 +98,7 @@ func TestDecide(t *testing.T) {
 		"Row21 max_age 0 after the login":      {signedIn(maxAge(0), begun(time.Minute, later)), granted},
 		"max_age passes while consent is read": {signedIn(maxAge(1), begun(time.Minute, later)), granted},
 		"max_age beyond any duration":          {signedIn(maxAge(1 << 62)), granted},
+		"Row21 max_age 0 right after a login":  {signedIn(maxAge(0), func(s *State) { s.Session.AuthTime = s.Now }), login},
 		"negative max_age":                     {signedIn(maxAge(-1)), login},
 
 		"A14 hint matches":                         {signedIn(hint("alice"), prompt("none")), granted},

@@ -42,7 +42,8 @@ type server struct {
 	log       *buffer
 	clock     *clock
 	work      *work
-	busy      error // what Verify answers, if set
+	busy      error         // what Verify answers, if set
+	hold      chan struct{} // if set, Verify waits until it is closed
 }
 
 type clock struct {
@@ -126,6 +127,9 @@ func (s *server) RehashPassword(ctx context.Context, subject, old, encoded strin
 
 func (s *server) Verify(ctx context.Context, encoded, password string) (ok, rehash bool, err error) {
 	s.work.did("hash")
+	if s.hold != nil {
+		<-s.hold
+	}
 	if s.busy != nil {
 		return false, false, s.busy
 	}

@@ -99,6 +99,14 @@ func TestRedirectMatch(t *testing.T) {
 	}
 }
 
+func TestLoopbackLiteralEndsWhereTheHostEnds(t *testing.T) {
+	for _, uri := range []string{"http://127.0.0.1.evil.example/cb", "http://127.0.0.10/cb", "http://127.0.0.1@evil.example", "http://[::1].evil.example", "http://127.0.0.1#", "http://127.0.0.1\\x"} {
+		if literal, port, rest, ok := cutLoopback(uri); ok {
+			t.Errorf("cutLoopback(%q) = %q, %q, %q", uri, literal, port, rest)
+		}
+	}
+}
+
 func TestMismatchNamesThePart(t *testing.T) {
 	c := &storage.Client{AuthMethod: "client_secret_basic", RedirectURIs: []string{
 		"https://app.example/auth/callback", "http://localhost:3000/cb", "https://app.example/cb?tenant=1", "https://staging.app.example:8443/auth/callback", "http://127.0.0.1:5000/x",
