@@ -22,10 +22,13 @@ func (p *Provider) features() []web.Feature {
 		}),
 		login.New(login.Options{
 			Store: p.store, Passwords: p.passwords, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Limiter: shared,
-			Limits: login.Limits{AccountFailures: o.Limits.LoginAccount, IPFailures: o.Limits.LoginIP, NetFailures: o.Limits.LoginNet}, Audit: p.audit, Now: o.Now,
+			Limits:     login.Limits{AccountFailures: o.Limits.LoginAccount, IPFailures: o.Limits.LoginIP, NetFailures: o.Limits.LoginNet},
+			DeviceKeys: o.Seal.Derive("known-device", 32), Audit: p.audit, Now: o.Now,
 		}),
 		consent.New(consent.Options{Flows: p.flows, Sessions: p.sessions, Clients: p.engine, Consents: p.store, Describe: templates.DescribeScope, Audit: p.audit}),
-		account.New(account.Options{Sessions: p.sessions, Flows: p.flows, Consents: p.store, Clients: p.engine, Notices: p.store, Audit: p.audit}),
+		account.New(account.Options{
+			Sessions: p.sessions, Flows: p.flows, Consents: p.store, Clients: p.engine, Notices: p.store, Limiter: inProcess, Starts: o.Limits.Interactions, Audit: p.audit,
+		}),
 	}
 	if o.Playground != nil {
 		features = append(features, o.Playground)
