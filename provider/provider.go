@@ -89,7 +89,8 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	p := &Provider{options: o, metrics: telemetry.New(), audit: audit.New(o.Log)}
+	p := &Provider{options: o, metrics: telemetry.New()}
+	p.audit = audit.New(o.Log).CountWith(p.metrics.Event)
 	p.keys = keys.New(keys.Options{
 		Store: o.Store, Seal: o.Seal, Now: o.Now, Algorithms: o.Keys.Algorithms, RSABits: o.Keys.RSABits, RotateEvery: o.Keys.RotateEvery, LongestToken: LongestToken(o.Tokens, o.Resources),
 	})
