@@ -30,10 +30,18 @@ type exchange struct {
 	status int // 0 until the header is written
 	bytes  int64
 
-	// What the log line will say.
+	entry
+	kept
+}
+
+// entry is what the log line will say beside the plain facts.
+type entry struct {
 	client, code, cause string
 	notes               []slog.Attr
+}
 
+// kept is what one part of the request leaves for the next.
+type kept struct {
 	params   *parsed
 	cookies  []cookie // set in this answer
 	memories []memory
@@ -90,7 +98,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.Context = audit.WithRequest(r.Context(), audit.RequestInfo{ID: x.id, Peer: x.peerText(), UserAgent: clean(r.UserAgent(), 256)})
 	r = r.WithContext(x)
 	x.route, x.vars = m.find(r)
-	m.setHeaders(x)
+	m.setHeaders(x, len(r.TransferEncoding) > 0)
 	defer m.finish(x, r)
 	if err := m.serve(x, r); err != nil {
 		m.fail(x, r, err)
@@ -224,9 +232,9 @@ func Remember(r *http.Request, key, value any) {
 
 // Recall returns what Remember kept under key in this request, or nil.
 func Recall(r *http.Request, key any) any {
-	for _, kept := range from(r).memories {
-		if kept.key == key {
-			return kept.value
+	for _, m := range from(r).memories {
+		if m.key == key {
+			return m.value
 		}
 	}
 	return nil

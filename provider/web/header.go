@@ -36,10 +36,14 @@ var (
 	barePolicies  = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'"}
 	exposeHeaders = []string{"WWW-Authenticate, DPoP-Nonce"}
 	varyOrigin    = []string{"Origin"}
+	closeAfter    = []string{"close"}
 )
 
 // setHeaders writes the security headers before the handler runs, so that no answer goes without them. Handlers may set Cache-Control on public documents.
-func (m *Mux) setHeaders(x *exchange) {
+//
+// The server lets a request pass that has a length and is chunked as well, and hides it from us; whatever a proxy took for its rest must not be read as the
+// next request (RFC 9112 section 6.1), so no connection outlives a chunked request.
+func (m *Mux) setHeaders(x *exchange, chunked bool) {
 	h := x.Header()
 	for _, c := range m.common {
 		h[c.name] = c.value
@@ -48,6 +52,9 @@ func (m *Mux) setHeaders(x *exchange) {
 	h["Cache-Control"] = noStore
 	h["Referrer-Policy"] = noReferrer
 	h["Content-Security-Policy"] = jsonPolicies
+	if chunked {
+		h["Connection"] = closeAfter
+	}
 	switch k := x.route.kind; k {
 	case kindPage, kindSelfPage:
 		// no-referrer would turn the Origin of a form's POST into null, which checkOrigin refuses.
