@@ -21,6 +21,8 @@ type fakeStore struct {
 	rows   map[string]storage.SigningKey
 	writes int
 	fail   error
+	// before runs once, right before the next change: somebody else was faster.
+	before func()
 }
 
 func (f *fakeStore) SigningKeys(context.Context) ([]*storage.SigningKey, error) {
@@ -39,6 +41,10 @@ func (f *fakeStore) list() []*storage.SigningKey {
 }
 
 func (f *fakeStore) ChangeSigningKeys(_ context.Context, change func([]*storage.SigningKey) ([]*storage.SigningKey, error)) error {
+	if before := f.before; before != nil {
+		f.before = nil
+		before()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail != nil {

@@ -17,6 +17,8 @@ type plan struct {
 
 	keys    []*storage.SigningKey // copies
 	changed map[*storage.SigningKey]bool
+	made    []*storage.SigningKey
+	revoked []*storage.SigningKey
 	// pool holds keys that were generated for this change; missing counts those that it lacked.
 	pool    map[string][]*storage.SigningKey
 	missing map[string]int
@@ -81,6 +83,7 @@ func (p *plan) insert(alg string, publish, activate time.Time) {
 	}
 	k.Created, k.PublishAt, k.ActivateAt = p.now, publish, activate
 	p.keys = append(p.keys, k)
+	p.made = append(p.made, k)
 	p.changed[k] = true
 }
 
@@ -151,6 +154,7 @@ func (p *plan) revoke(k *storage.SigningKey) {
 	if k.RemoveAt.IsZero() || k.RemoveAt.After(p.now) {
 		k.RemoveAt = p.now
 	}
+	p.revoked = append(p.revoked, k)
 	p.changed[k] = true
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"gatehouse/provider/audit"
 	"gatehouse/storage"
 )
 
@@ -108,6 +109,7 @@ func (s *Set) Rotate(ctx context.Context, alg string) (kid string, err error) {
 	if err != nil {
 		return "", err
 	}
+	s.audit.Record(ctx, audit.Event{Name: "key.rotated", Target: kid, Result: "ok", Reason: alg})
 	return kid, nil
 }
 
@@ -170,9 +172,10 @@ func (s *Set) change(ctx context.Context, what string, build func(*plan) error) 
 // commit applies the plan to the rows as they are inside the transaction, and returns them if the pool turns out too small.
 func (s *Set) commit(ctx context.Context, pool map[string][]*storage.SigningKey, build func(*plan) error) ([]*storage.SigningKey, error) {
 	var seen []*storage.SigningKey
+	var p *plan
 	err := s.store.ChangeSigningKeys(ctx, func(rows []*storage.SigningKey) ([]*storage.SigningKey, error) {
 		seen = rows
-		p := s.newPlan(rows, pool)
+		p = s.newPlan(rows, pool)
 		if err := build(p); err != nil {
 			return nil, err
 		}
@@ -181,7 +184,20 @@ func (s *Set) commit(ctx context.Context, pool map[string][]*storage.SigningKey,
 		}
 		return p.changes(), nil
 	})
+	if err == nil {
+		s.report(ctx, p)
+	}
 	return seen, err
+}
+
+// report records what a committed plan made and revoked. Activation and retirement happen by the clock and are told by the times.
+func (s *Set) report(ctx context.Context, p *plan) {
+	for _, k := range p.made {
+		s.audit.Record(ctx, audit.Event{Name: "key.created", Target: k.KID, Result: "ok", Reason: k.Alg})
+	}
+	for _, k := range p.revoked {
+		s.audit.Record(ctx, audit.Event{Name: "key.revoked", Target: k.KID, Result: "ok", Reason: k.Alg})
+	}
 }
 
 // fill generates what is missing.

@@ -3,11 +3,15 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"gatehouse/provider/audit"
 	"gatehouse/provider/seal"
 	"gatehouse/storage"
 )
@@ -430,5 +434,53 @@ func TestSealedKeyCannotMoveToAnotherRow(t *testing.T) {
 	w.store.rows[a.KID], w.store.rows[b.KID] = a, b
 	if err := w.node().Load(t.Context()); !errors.Is(err, seal.ErrBroken) {
 		t.Fatalf("swapped private halves load: %v", err)
+	}
+}
+
+func TestKeysThatAreMadeRotatedAndRevokedAreAudited(t *testing.T) {
+	w := newWorld(t)
+	var events []string
+	s := w.node(func(o *Options) {
+		o.Audit = audit.New(slog.New(slog.DiscardHandler)).CountWith(func(name string) { events = append(events, name) })
+	})
+	must(t, s.Ensure(t.Context()))
+	kid, err := s.Rotate(t.Context(), ES256)
+	must(t, err)
+	must(t, s.Ensure(t.Context()))
+	w.clock.add(time.Minute)
+	must(t, s.Revoke(t.Context(), kid))
+	slices.Sort(events)
+	if got, want := strings.Join(events, " "), "key.created key.created key.created key.created key.revoked key.rotated"; got != want {
+		t.Errorf("events %q, want %q", got, want)
+	}
+}
+
+func TestAPlanOvertakenByAnotherNodeIsMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	s, other := w.node(), w.node()
+	must(t, s.Ensure(t.Context()))
+	var next string
+	for kid, row := range w.store.rows {
+		if row.ActivateAt.After(w.clock.Now()) {
+			next = kid
+		}
+	}
+	// s means to activate the next key and has generated one to follow it; by then that key is gone and two are needed.
+	w.store.before = func() {
+		row := w.store.rows[next]
+		other.newPlan(nil, nil).revoke(&row)
+		w.store.rows[next] = row
+	}
+	kid, err := s.Rotate(t.Context(), ES256)
+	must(t, err)
+	if kid == "" || kid == next || w.store.rows[kid].Private == nil {
+		t.Fatalf("rotated to %q", kid)
+	}
+	if got := states(t, s); got["ES256 active"] != 1 || got["ES256 next"] != 2 || len(w.store.rows) != 4 {
+		t.Errorf("states %v, %d rows", got, len(w.store.rows))
+	}
+	w.clock.add(rotateDelay)
+	if got := kidOf(t, sign(t, s, ES256)); got != kid {
+		t.Errorf("%s signs, want %s", got, kid)
 	}
 }

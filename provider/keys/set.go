@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatehouse/provider/audit"
 	"gatehouse/provider/seal"
 	"gatehouse/storage"
 )
@@ -62,6 +63,8 @@ type Options struct {
 	RotateEvery time.Duration
 	// LongestToken is the longest life of anything that is signed; a retired key stays published that long and a day. Default 1 h.
 	LongestToken time.Duration
+	// Audit records keys that are made, rotated and revoked; nil records nothing.
+	Audit *audit.Log
 }
 
 // Set is the issuer's signing keys as this node knows them. It is safe for concurrent use.
@@ -73,6 +76,7 @@ type Set struct {
 	rsaBits      int
 	rotateEvery  time.Duration
 	longestToken time.Duration
+	audit        *audit.Log
 
 	loading  sync.Mutex // of two Loads, the one that read later stores later
 	snapshot atomic.Pointer[snapshot]
@@ -82,7 +86,7 @@ type Set struct {
 func New(o Options) *Set {
 	s := &Set{
 		store: o.Store, seal: o.Seal, clock: o.Now, algorithms: slices.Clone(o.Algorithms),
-		rsaBits: o.RSABits, rotateEvery: o.RotateEvery.Truncate(time.Microsecond), longestToken: o.LongestToken.Truncate(time.Microsecond),
+		rsaBits: o.RSABits, rotateEvery: o.RotateEvery.Truncate(time.Microsecond), longestToken: o.LongestToken.Truncate(time.Microsecond), audit: o.Audit,
 	}
 	if s.clock == nil {
 		s.clock = time.Now
