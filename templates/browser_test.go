@@ -84,6 +84,8 @@ func browser(t *testing.T, complain func(string)) context.Context {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel = context.WithTimeout(ctx, time.Minute) // only now: the first call's limit would be the browser's
+	t.Cleanup(cancel)
 	return ctx
 }
 
