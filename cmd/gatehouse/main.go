@@ -67,6 +67,7 @@ func (p *program) root() *cobra.Command {
 		p.migrateCommand(),
 		p.configCommand(),
 		p.healthcheckCommand(),
+		p.benchCommand(),
 		p.versionCommand(),
 	)
 	root.Long = "Gatehouse signs users in for your applications. Begin with: gatehouse serve --dev"

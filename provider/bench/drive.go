@@ -52,7 +52,7 @@ func drive(ctx context.Context, workers []*worker, run func(context.Context, *wo
 	return t, nil
 }
 
-// each runs a step once for every worker, all at once.
+// each runs a step once for every worker, all at once, and returns the first error.
 func each(ctx context.Context, workers []*worker, step func(context.Context, *worker) error) error {
 	var wait sync.WaitGroup
 	errs := make([]error, len(workers))
@@ -60,7 +60,12 @@ func each(ctx context.Context, workers []*worker, step func(context.Context, *wo
 		wait.Go(func() { errs[i] = step(ctx, w) })
 	}
 	wait.Wait()
-	return errors.Join(errs...)
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // percentile is the nearest rank: the smallest latency that p percent of all do not exceed.

@@ -92,7 +92,7 @@ func (p *Playground) view(v page) page {
 
 // show renders what the visit has come to: nothing yet, a request that was made but not sent, or a result.
 func (p *Playground) show(w http.ResponseWriter, r *http.Request, v *visit, party *rp.Party) {
-	data := p.view(page{Title: "Playground", CSRF: v.csrf})
+	data := p.view(page{Title: "Sign-in step by step", CSRF: v.csrf})
 	switch {
 	case v.run != nil:
 		data.Result = p.result(r, v.run, party)
