@@ -270,6 +270,29 @@ func TestRow182AbsoluteLimitHoldsInUse(t *testing.T) {
 	}
 }
 
+func TestRow182AbsoluteLimitIsNotLeftToTheStore(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn("alice", "")
+	w.sessions.Store = slow{w.store, w.at}
+	if w.isSignedIn(cookie) {
+		t.Error("a session whose time is over is signed in, because the store's clock is slow")
+	}
+}
+
+// slow is a store whose sessions are over at end, but which returns them all the same.
+type slow struct {
+	Store
+	end time.Time
+}
+
+func (d slow) SessionByCookie(ctx context.Context, hash string) (*storage.Session, *storage.User, error) {
+	s, u, err := d.Store.SessionByCookie(ctx, hash)
+	if s != nil {
+		s.Absolute = d.end
+	}
+	return s, u, err
+}
+
 func TestRow182DisabledUserIsNobody(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn("alice", "")
