@@ -93,6 +93,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.audit = audit.New(o.Log).CountWith(p.metrics.Event)
 	p.keys = keys.New(keys.Options{
 		Store: o.Store, Seal: o.Seal, Now: o.Now, Algorithms: o.Keys.Algorithms, RSABits: o.Keys.RSABits, RotateEvery: o.Keys.RotateEvery, LongestToken: LongestToken(o.Tokens, o.Resources),
+		Audit: p.audit,
 	})
 	p.engine = oauth.New(oauth.Options{
 		Issuer: o.Issuer, Store: o.Store, Keys: p.keys, Outbound: o.Outbound, Audit: p.audit, Now: o.Now, Tokens: o.Tokens, DefaultAudience: o.DefaultAudience,
