@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,24 +24,25 @@ var embedded embed.FS
 // Options say which database to open and how.
 type Options struct {
 	storage.Options
-	// URL is a connection URL or keyword string, as libpq takes it.
+	// URL is a connection URL or keyword string, as libpq takes it; pool_max_conns and the other keywords of pgxpool are taken too.
 	URL string
 	// AutoMigrate applies pending migrations. Without it a store that is behind is refused.
 	AutoMigrate bool
 	// Trace is called with the text of every statement except BEGIN, COMMIT and ROLLBACK; it may be nil.
 	Trace func(query string)
-	// MaxConns bounds the pool; 0 means four for each processor, eight at least.
+	// MaxConns bounds the pool; 0 means pool_max_conns of the URL, or else four for each processor, eight at least.
 	MaxConns int32
 }
 
 // dialect is what sqlstore must know about PostgreSQL.
-var dialect = sqlstore.Dialect{Lock: " FOR UPDATE", SkipLocked: " FOR UPDATE SKIP LOCKED", WritingCTE: true}
+var dialect = sqlstore.Dialect{Lock: " FOR UPDATE", SkipLocked: " FOR UPDATE SKIP LOCKED", Row: "ctid", In: "%s = ANY (ARRAY(%s))", WritingCTE: true}
 
 // dialTimeout bounds the making of a connection.
 const dialTimeout = 3 * time.Second
 
-// settings of every connection of the pool. Every statement has an index for its rows, so one plan, made once, serves any values, and
-// a scan of a whole table is never wanted, not even before the first statistics.
+// settings of every connection of the pool. Every statement has an index for its rows, so one plan, made once, serves any values. The planner
+// settings make it count the rows that a plan reads and nothing else: otherwise it would, while a table is small, choose and keep a plan that
+// reads all of it.
 var settings = map[string]string{
 	"application_name":                    "gatehouse",
 	"default_transaction_isolation":       "read committed",
@@ -49,6 +51,10 @@ var settings = map[string]string{
 	"idle_in_transaction_session_timeout": "10000",
 	"plan_cache_mode":                     "force_generic_plan",
 	"enable_seqscan":                      "off",
+	"enable_hashjoin":                     "off",
+	"enable_mergejoin":                    "off",
+	"cpu_tuple_cost":                      "1",
+	"cpu_index_tuple_cost":                "1",
 	"jit":                                 "off",
 }
 
@@ -61,8 +67,10 @@ func Open(ctx context.Context, o Options) (*sqlstore.Store, error) {
 	if err := ready(ctx, o); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	config.MaxConns = o.MaxConns
-	if config.MaxConns <= 0 {
+	switch {
+	case o.MaxConns > 0:
+		config.MaxConns = o.MaxConns
+	case !strings.Contains(o.URL, "pool_max_conns"):
 		config.MaxConns = int32(max(8, 4*runtime.GOMAXPROCS(0)))
 	}
 	config.ConnConfig.ConnectTimeout = dialTimeout
@@ -90,10 +98,11 @@ func ready(ctx context.Context, o Options) (err error) {
 
 // Migrations returns the runner of "gatehouse migrate" for a database. The caller closes it.
 func Migrations(ctx context.Context, url string) (*migrate.Runner, error) {
-	config, err := pgx.ParseConfig(url)
+	pool, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
+	config := pool.ConnConfig
 	config.ConnectTimeout = dialTimeout
 	config.RuntimeParams["application_name"] = "gatehouse migrate"
 	conn, err := pgx.ConnectConfig(ctx, config)

@@ -53,7 +53,7 @@ func Open(ctx context.Context, o Options) (*sqlstore.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", o.Path, err)
 	}
-	return sqlstore.New(sqlstore.Options{Options: o.Options, DB: db}), nil
+	return sqlstore.New(sqlstore.Options{Options: o.Options, DB: db, Dialect: sqlstore.Dialect{Row: "rowid", In: "%s IN (%s)"}}), nil
 }
 
 // Migrations returns the runner of "gatehouse migrate" for a file; it is created if it is missing. The caller closes the runner.

@@ -12,14 +12,14 @@ import (
 // keepKeys is how long a public key is kept after it left the JWKS, to check id_token_hints (ruling on key rotation).
 const keepKeys = 365 * 24 * time.Hour
 
-// purges are the tables that fill by themselves, the key of a row, and the indexed column that says when the row is of no more use.
-var purges = []struct{ table, key, column string }{
-	{"tokens", "signature, kind", "purge_at"},
-	{"interactions", "id", "expires"},
-	{"replays", "id", "expires"},
-	{"rates", "id", "tat"},
-	{"sessions", "id", "absolute"},
-	{"revocations", "id, kind", "expires"},
+// purges are the tables that fill by themselves, and the indexed column that says when a row is of no more use.
+var purges = []struct{ table, column string }{
+	{"tokens", "purge_at"},
+	{"interactions", "expires"},
+	{"replays", "expires"},
+	{"rates", "tat"},
+	{"sessions", "absolute"},
+	{"revocations", "expires"},
 }
 
 const (
@@ -30,9 +30,9 @@ const (
 )
 
 // purgeText deletes the oldest useless rows of a table and leaves alone what another transaction is working on.
-func purgeText(table, key, column, skipLocked string) string {
-	return fmt.Sprintf(`WITH doomed AS MATERIALIZED (SELECT %[2]s FROM %[1]s WHERE %[3]s <= $1 ORDER BY %[3]s LIMIT $2%[4]s)
-		DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM doomed)`, table, key, column, skipLocked)
+func (d Dialect) purgeText(table, column string) string {
+	rows := fmt.Sprintf(`SELECT %s FROM %s WHERE %s <= $1 ORDER BY %[3]s LIMIT $2%[4]s`, d.Row, table, column, d.SkipLocked)
+	return fmt.Sprintf(`DELETE FROM %s WHERE `+d.In, table, d.Row, rows)
 }
 
 // Purge implements storage.MaintenanceStore. Each table is a transaction of its own: nothing waits long for a purge.
@@ -42,7 +42,7 @@ func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error
 		if total >= limit {
 			return total, nil
 		}
-		n, err := s.exec(ctx, purgeText(p.table, p.key, p.column, s.dialect.SkipLocked), micros(now), limit-total)
+		n, err := s.exec(ctx, s.dialect.purgeText(p.table, p.column), micros(now), limit-total)
 		if err != nil {
 			return total, err
 		}

@@ -16,12 +16,7 @@ const revokeBatch = 5000
 const everyGrant = "g"
 
 const (
-	deleteToken = `DELETE FROM tokens WHERE signature = $1 AND kind = 'access'`
-	// deleteBorn takes the rows of a filter family by family and parents before children, locks included, so that two revocations never wait for
-	// each other in a circle. %s is the filter and the engine's lock.
-	deleteBorn = `WITH doomed AS MATERIALIZED (SELECT signature, kind FROM tokens WHERE %s AND grant_id < $1 ORDER BY grant_id, n LIMIT $2%s)
-		DELETE FROM tokens WHERE (signature, kind) IN (SELECT signature, kind FROM doomed)`
-
+	deleteToken      = `DELETE FROM tokens WHERE signature = $1 AND kind = 'access'`
 	insertRevocation = `INSERT INTO revocations (kind, id, born_until, below, expires, version) `
 	mergeRevocation  = ` ON CONFLICT (id, kind) DO UPDATE SET
 		born_until = CASE WHEN excluded.born_until > revocations.born_until THEN excluded.born_until ELSE revocations.born_until END,
@@ -41,6 +36,14 @@ var filters = map[storage.RevocationKind]string{
 	storage.RevokeSubject:       `subject = $3 AND subject <> ''`,
 	storage.RevokeClient:        `client_id = $3`,
 	storage.RevokeSubjectClient: `subject = $3 AND subject <> '' AND client_id = $4`,
+}
+
+// deleteText takes the rows of a filter family by family and parents before children, locks included, so that two revocations never wait for each
+// other in a circle.
+func (d Dialect) deleteText(filter string) string {
+	doomed := fmt.Sprintf(`SELECT signature FROM tokens WHERE %s AND grant_id < $1 ORDER BY grant_id, n LIMIT $2%s`, filter, d.Lock)
+	return fmt.Sprintf(`WITH doomed AS MATERIALIZED (%s) DELETE FROM tokens WHERE `+d.In+` AND %s AND grant_id < $1`, doomed, "signature",
+		"SELECT signature FROM doomed", filter)
 }
 
 // RevokeTokens implements storage.TokenStore.
@@ -77,7 +80,7 @@ func (s *Store) revoke(ctx context.Context, q Query, r storage.Revocation) (int,
 		if !known {
 			return 0, unavailable("revoke tokens", fmt.Errorf("unknown kind %q", r.Kind))
 		}
-		text, args = fmt.Sprintf(deleteBorn, filter, s.dialect.Lock), []any{below, revokeBatch, r.ID}
+		text, args = s.dialect.deleteText(filter), []any{below, revokeBatch, r.ID}
 		if r.Kind == storage.RevokeSubjectClient {
 			subject, client, _ := strings.Cut(r.ID, "\n")
 			args = []any{below, revokeBatch, subject, client}

@@ -23,14 +23,14 @@ const selectToken = `SELECT t.grant_id, t.client_id, t.subject, t.session_id, t.
 	WHERE t.signature = $2 AND t.kind = $1`
 
 // consumeToken marks a live token as used: $1 kind, $2 signature, $3 now, $4 successor, $5 purge time of a consumed code. The NOT EXISTS stops a
-// token that was written while its family was being revoked.
+// token that was written while its family was being revoked; its OFFSET keeps PostgreSQL from turning it into a join with all revocations.
 const consumeToken = `UPDATE tokens AS t SET consumed_at = $3, successor = $4, purge_at = CASE WHEN t.kind = 'code' THEN $5 ELSE t.purge_at END
 	WHERE t.signature = $2 AND t.kind = $1 AND t.consumed_at = 0 AND t.expires > $3 AND t.grant_expires > $3
 	AND NOT EXISTS (SELECT 1 FROM revocations r
 		WHERE r.id IN (t.grant_id, t.session_id, t.subject, t.client_id, t.subject || '` + "\n" + `' || t.client_id)
 		AND r.id = CASE r.kind WHEN 'grant' THEN t.grant_id WHEN 'session' THEN t.session_id WHEN 'subject' THEN t.subject WHEN 'client' THEN t.client_id
 			WHEN 'subject+client' THEN t.subject || '` + "\n" + `' || t.client_id END
-		AND t.grant_id < r.below)`
+		AND t.grant_id < r.below LIMIT 1 OFFSET 0)`
 
 // insertTokens and exchangeTokens hold the texts for one to len rows, so that a call builds none.
 var insertTokens, exchangeTokens = texts(4)
