@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -273,7 +272,10 @@ func (l *loader) checkSmall() {
 		l.fault("branding.name", "is empty or longer than 100 bytes", "write what end users call this service")
 	}
 	b := c.Branding
-	for key, link := range map[string]string{"branding.logo_url": b.LogoURL, "branding.privacy_url": b.PrivacyURL, "branding.terms_url": b.TermsURL, "branding.support_url": b.SupportURL} {
+	if b.LogoURL != "" && !l.ownImage(b.LogoURL) {
+		l.fault("branding.logo_url", "is neither a path on this server nor an https URL with the issuer's host, and pages load no images from elsewhere", "let your proxy serve the file and write for example /brand/logo.svg")
+	}
+	for key, link := range map[string]string{"branding.privacy_url": b.PrivacyURL, "branding.terms_url": b.TermsURL, "branding.support_url": b.SupportURL} {
 		if link != "" && !webLink(link) && !(key == "branding.support_url" && strings.HasPrefix(link, "mailto:")) {
 			l.fault(key, "is no https URL", "write for example https://example.com/page")
 		}
@@ -282,60 +284,21 @@ func (l *loader) checkSmall() {
 	l.oneOf("log.format", c.Log.Format, "text", "json")
 }
 
+// ownImage tells whether the pages' Content-Security-Policy (img-src 'self') lets a browser load the image.
+func (l *loader) ownImage(link string) bool {
+	u, err := url.Parse(link)
+	issuer, bad := url.Parse(l.config.Issuer)
+	if err != nil || bad != nil || strings.ContainsAny(link, "\\\r\n\t") {
+		return false
+	}
+	if u.Scheme == "" && u.Host == "" {
+		return strings.HasPrefix(link, "/")
+	}
+	return u.Scheme == "https" && issuer.Scheme == "https" && u.Host == issuer.Host && u.User == nil
+}
+
 // webLink accepts https anywhere and http on loopback, so that a link on a page is never a script.
 func webLink(link string) bool {
 	u, err := url.Parse(link)
 	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && loopbackName(u.Hostname()))
-}
-
-func hostOrPrefix(text string) bool {
-	if _, ok := prefix(text); ok {
-		return true
-	}
-	host := text
-	if h, port, err := net.SplitHostPort(text); err == nil {
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return false
-		}
-		host = h
-	}
-	return host != "" && !strings.ContainsAny(host, "/ @*?#%")
-}
-
-// absoluteURI is what RFC 8707 section 2 asks of a resource.
-func absoluteURI(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && u.Scheme != "" && (u.Host != "" || u.Opaque != "") && !strings.Contains(text, "#") && u.User == nil
-}
-
-func (l *loader) between(key string, d, low, high time.Duration) {
-	if (d < low || d > high) && !l.broken(key) {
-		l.fault(key, "is not between "+FormatDuration(low)+" and "+FormatDuration(high), "choose a time within these bounds")
-	}
-}
-
-func (l *loader) notAbove(key string, d time.Duration, limitKey string, limit time.Duration) {
-	if d > limit && !l.broken(key) && !l.broken(limitKey) {
-		l.fault(key, "is longer than "+limitKey+" ("+FormatDuration(limit)+")", "shorten it, or lengthen the other")
-	}
-}
-
-func (l *loader) oneOf(key, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) && !l.broken(key) {
-		l.fault(key, "is not one of the values known here", "write "+strings.Join(allowed, ", "))
-	}
-}
-
-// text is a value as an operator writes it.
-func text(v reflect.Value) string {
-	switch x := v.Interface().(type) {
-	case time.Duration:
-		return FormatDuration(x)
-	case []string:
-		return strings.Join(x, ",")
-	case []Resource:
-		return ""
-	default:
-		return scalar(x)
-	}
 }

@@ -89,6 +89,9 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{"resources", "resources: x"},
 		{"branding.name", "branding: {name: ' '}"},
 		{"branding.logo_url", "branding: {logo_url: 'javascript:alert(1)'}"},
+		{"branding.logo_url", "branding: {logo_url: 'https://cdn.example/l.png'}"},
+		{"branding.logo_url", "branding: {logo_url: '//cdn.example/l.png'}"},
+		{"branding.logo_url", "branding: {logo_url: logo.png}"},
 		{"branding.terms_url", "branding: {terms_url: 'mailto:a@example.com'}"},
 		{"log.format", "log: {format: xml}"},
 	} {
@@ -112,7 +115,8 @@ func TestValuesThatAreAccepted(t *testing.T) {
 		"storage: {url: 'sqlite:/var/lib/gatehouse/gatehouse.db'}",
 		"limits: {login_ip: 0, token_ok: 100000/1s}",
 		"outbound: {allow: [keys.internal, 'keys.internal:8443', 10.0.0.0/8, '::1', '[::1]:8443']}",
-		"branding: {support_url: 'mailto:help@example.com', logo_url: 'http://localhost/l.png'}",
+		"branding: {support_url: 'mailto:help@example.com', logo_url: /brand/logo.svg}",
+		"{issuer: 'https://id.example.com/x', branding: {logo_url: 'https://id.example.com/logo.svg'}}",
 		"tokens: {refresh_grace: 0, access: 1s}",
 	} {
 		load(t, yaml)

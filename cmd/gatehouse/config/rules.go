@@ -1,0 +1,63 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func hostOrPrefix(text string) bool {
+	if _, ok := prefix(text); ok {
+		return true
+	}
+	host := text
+	if h, port, err := net.SplitHostPort(text); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return false
+		}
+		host = h
+	}
+	return host != "" && !strings.ContainsAny(host, "/ @*?#%")
+}
+
+// absoluteURI is what RFC 8707 section 2 asks of a resource.
+func absoluteURI(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme != "" && (u.Host != "" || u.Opaque != "") && !strings.Contains(text, "#") && u.User == nil
+}
+
+func (l *loader) between(key string, d, low, high time.Duration) {
+	if (d < low || d > high) && !l.broken(key) {
+		l.fault(key, "is not between "+FormatDuration(low)+" and "+FormatDuration(high), "choose a time within these bounds")
+	}
+}
+
+func (l *loader) notAbove(key string, d time.Duration, limitKey string, limit time.Duration) {
+	if d > limit && !l.broken(key) && !l.broken(limitKey) {
+		l.fault(key, "is longer than "+limitKey+" ("+FormatDuration(limit)+")", "shorten it, or lengthen the other")
+	}
+}
+
+func (l *loader) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) && !l.broken(key) {
+		l.fault(key, "is not one of the values known here", "write "+strings.Join(allowed, ", "))
+	}
+}
+
+// text is a value as an operator writes it.
+func text(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return FormatDuration(x)
+	case []string:
+		return strings.Join(x, ",")
+	case []Resource:
+		return ""
+	default:
+		return scalar(x)
+	}
+}
