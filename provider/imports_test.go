@@ -43,6 +43,7 @@ var importRules = map[string]struct {
 	"provider/playground":       {append(slices.Clone(featureMay), "provider/rp"), featureWhy},
 	"provider/rp":               {nil, "a relying party uses the server from outside, as anyone does"},
 	"provider/bench":            {[]string{"provider/rp"}, "the bench drives any provider from outside"},
+	"deploy/dev":                {[]string{"provider/bench", "storage/postgres/postgrestest"}, "make bench starts the built program and a test cluster; it shares no code with the server"},
 	"provider/third_party/oryx": {nil, "a stand-in for a library"},
 	"provider":                  {nil, "assembles everything; see the exception below"},
 	"cmd/gatehouse":             {nil, "the place where concrete types meet; see the exception below"},
