@@ -54,7 +54,9 @@ type server struct {
 	Provider *provider.Provider
 	Log      *logBuffer
 	Clock    *clock
-	http     *httptest.Server
+	// TLS makes boot serve an https issuer, Idle leaves the background jobs out; set them before boot (see startAs).
+	TLS, Idle bool
+	http      *httptest.Server
 }
 
 // clock is a settable clock for servers under test.
@@ -130,8 +132,15 @@ var testTokens = oauth.Lifetimes{
 // start boots a server on a backend: "memory", "sqlite" or "postgres". Each change may alter the options first.
 func start(t *testing.T, backend string, changes ...func(*provider.Options)) *server {
 	t.Helper()
+	return startAs(t, backend, func(*server) {}, changes...)
+}
+
+// startAs is start with a change to the server under test before it boots.
+func startAs(t *testing.T, backend string, as func(*server), changes ...func(*provider.Options)) *server {
+	t.Helper()
 	s := &server{T: t, Log: &logBuffer{}, Clock: &clock{}}
 	s.Store = backends[backend](t, storage.Options{Now: s.Clock.Now, RevocationTTL: provider.RevocationTTL(testTokens, nil)})
+	as(s)
 	s.boot(changes...)
 	return s
 }
@@ -141,6 +150,9 @@ func (s *server) boot(changes ...func(*provider.Options)) {
 	s.Helper()
 	s.http = httptest.NewUnstartedServer(nil)
 	s.URL = "http://" + s.http.Listener.Addr().String()
+	if s.TLS {
+		s.URL = "https://" + s.http.Listener.Addr().String()
+	}
 	ring, err := seal.New([][]byte{masterKey[:]})
 	if err != nil {
 		s.Fatal(err)
@@ -167,9 +179,18 @@ func (s *server) boot(changes ...func(*provider.Options)) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
-	go func() { defer close(stopped); s.Provider.Run(ctx) }()
+	go func() {
+		defer close(stopped)
+		if !s.Idle {
+			s.Provider.Run(ctx)
+		}
+	}()
 	s.http.Config.Handler = s.Provider.Handler()
-	s.http.Start()
+	if s.TLS {
+		s.http.StartTLS()
+	} else {
+		s.http.Start()
+	}
 	s.Cleanup(func() { s.http.Close(); cancel(); <-stopped })
 }
 
@@ -235,7 +256,7 @@ type browser struct {
 
 func (s *server) browser(email string) *browser {
 	jar, _ := cookiejar.New(nil)
-	return &browser{s: s, User: email, client: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &browser{s: s, User: email, client: &http.Client{Transport: s.http.Client().Transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // page is one answer with its body read.
@@ -433,7 +454,7 @@ func as(id, secret string) func(*http.Request) {
 
 func (s *server) send(r *http.Request) answer {
 	s.Helper()
-	response, err := http.DefaultTransport.RoundTrip(r)
+	response, err := s.http.Client().Transport.RoundTrip(r)
 	if err != nil {
 		s.Fatal(err)
 	}
