@@ -147,7 +147,7 @@ func (e *Endpoints) decide(w http.ResponseWriter, r *http.Request, params url.Va
 func (e *Endpoints) state(ctx context.Context, req *oauth.AuthorizeRequest, current *session.Current, flow *storage.Interaction) (interaction.State, error) {
 	state := interaction.State{
 		Now: e.Now(), Prompt: req.Prompt, MaxAge: req.MaxAge, HintSubject: req.HintSubject, FirstParty: req.Client.FirstParty,
-		AlwaysAsk: alwaysAsk(req), Offline: req.Has("offline_access"),
+		AlwaysAsk: alwaysAsk(req), Offline: req.Has("offline_access"), EssentialACR: req.EssentialACR,
 	}
 	if slices.Contains(req.Prompt, "select_account") {
 		// With one account a browser, choosing another means signing in again.

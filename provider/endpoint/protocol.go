@@ -125,7 +125,7 @@ func originOf(uri string) string {
 func asRefusal(err error) error {
 	var bad *web.Error
 	if errors.As(err, &bad) && bad.Status == http.StatusBadRequest {
-		return grant.Refuse("invalid_request", bad.Message).WithWrap(err)
+		return grant.Refuse(bad.Code, bad.Message).WithWrap(err)
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/provider/audit"
+	"gatehouse/provider/interaction"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/web"
 	"gatehouse/templates"
@@ -36,9 +37,8 @@ func (e *Endpoints) refuse(w http.ResponseWriter, r *http.Request, req *oauth.Au
 	e.Audit.Record(r.Context(), audit.Event{Name: "authorize.refused", Client: req.Client.ID, Result: "refused", Reason: wire.Code})
 	if req.Client.RegisteredBy == "open" && req.Client.Profile == "strict" && !slices.Contains(req.Prompt, "none") {
 		// Anyone can register such a client, so its errors must not make this server an open redirector.
-		target, _ := url.Parse(req.RedirectURI)
 		return web.Render(w, r, http.StatusBadRequest, templates.Interstitial{
-			Host: target.Host, URL: template.URL(appendQuery(req.RedirectURI, e.Engine.ErrorParams(req, wire))), ErrorText: wire.Description,
+			Host: interaction.Target(req.RedirectURI), URL: template.URL(appendQuery(req.RedirectURI, e.Engine.ErrorParams(req, wire))), ErrorText: wire.Description,
 		})
 	}
 	return e.respond(w, r, req, e.Engine.ErrorParams(req, wire))

@@ -37,7 +37,9 @@ type AuthorizeRequest struct {
 	MaxAge *int64
 	// HintSubject is the subject of id_token_hint.
 	HintSubject string
-	Params      url.Values
+	// EssentialACR are the acr values of which the client needs one (parameter claims); empty means any will do.
+	EssentialACR []string
+	Params       url.Values
 
 	requester fosite.AuthorizeRequester
 }
@@ -66,7 +68,6 @@ var (
 	scopePattern     = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+$`)
 )
 
-
 // ParseAuthorize validates an authorization request. repeated names the parameters that came more than once. The request is never nil; with an error it
 // holds what was proven before. Errors are *RedirectMismatch, *fosite.RFC6749Error or come from storage.
 func (e *Engine) ParseAuthorize(ctx context.Context, r *http.Request, params url.Values, repeated []string) (*AuthorizeRequest, error) {
@@ -75,14 +76,12 @@ func (e *Engine) ParseAuthorize(ctx context.Context, r *http.Request, params url
 		return req, err
 	}
 	for _, check := range []func(*AuthorizeRequest) error{
-		checkResponseMode, checkUnsupported, checkResponseType, checkScope, checkChallenge, checkPrompt, checkMaxAge, e.checkHint, e.checkResources,
+		checkResponseMode(repeated), checkRepeated(repeated), checkUnsupported, checkResponseType, checkScope, checkChallenge, checkPrompt, checkMaxAge, checkClaims,
+		e.checkHint, e.checkResources,
 	} {
 		if err := check(req); err != nil {
 			return req, err
 		}
-	}
-	if len(repeated) > 0 {
-		return req, grant.Refuse("invalid_request", "The parameter "+repeated[0]+" is repeated. Send it once.")
 	}
 	request := *r
 	request.Form, request.PostForm = params, url.Values{}
@@ -127,25 +126,37 @@ func (e *Engine) proveRedirect(ctx context.Context, req *AuthorizeRequest, repea
 	return nil
 }
 
-// checkResponseMode comes first, because it decides how every later error travels.
-func checkResponseMode(req *AuthorizeRequest) error {
-	switch mode := req.Params.Get("response_mode"); mode {
-	case "", "query":
-		return nil
-	case "form_post":
-		target, err := url.Parse(req.RedirectURI)
-		if err != nil || target.Scheme != "https" && target.Scheme != "http" {
-			return grant.Refuse("invalid_request", "The response_mode form_post needs an https redirect_uri.")
+// checkResponseMode comes first, because it decides how every later error travels. Named twice it decides nothing.
+func checkResponseMode(repeated []string) func(*AuthorizeRequest) error {
+	return func(req *AuthorizeRequest) error {
+		switch mode := req.Params.Get("response_mode"); {
+		case mode == "", mode == "query", slices.Contains(repeated, "response_mode"):
+			return nil
+		case mode == "form_post":
+			target, err := url.Parse(req.RedirectURI)
+			if err != nil || target.Scheme != "https" && (target.Scheme != "http" || !loopbackHost(target.Hostname())) {
+				return grant.Refuse("invalid_request", "The response_mode form_post needs an https redirect_uri.")
+			}
+			req.ResponseMode = mode
+			return nil
 		}
-		req.ResponseMode = mode
-		return nil
+		return grant.Refuse("invalid_request", "The response_mode is not supported for this client. Use query or form_post.")
 	}
-	return grant.Refuse("invalid_request", "The response_mode is not supported for this client. Use query or form_post.")
+}
+
+// checkRepeated comes before anything reads a value that may not be the one another reader takes (RFC 6749 section 3.1).
+func checkRepeated(repeated []string) func(*AuthorizeRequest) error {
+	return func(*AuthorizeRequest) error {
+		if len(repeated) == 0 {
+			return nil
+		}
+		return grant.Refuse("invalid_request", "The parameter "+repeated[0]+" is repeated. Send it once.")
+	}
 }
 
 func checkUnsupported(req *AuthorizeRequest) error {
 	for _, parameter := range []string{"request", "request_uri", "registration"} {
-		if req.Params.Has(parameter) {
+		if req.Params.Get(parameter) != "" {
 			return grant.Refuse(parameter+"_not_supported", "The parameter "+parameter+" is not supported. Send the parameters by themselves.")
 		}
 	}
@@ -165,8 +176,8 @@ func checkResponseType(req *AuthorizeRequest) error {
 }
 
 func checkScope(req *AuthorizeRequest) error {
-	for _, scope := range strings.Fields(req.Params.Get("scope")) {
-		if !slices.Contains(req.Scopes, scope) {
+	for scope := range strings.SplitSeq(req.Params.Get("scope"), " ") { // a tab or line break is part of a scope, and refused below
+		if scope != "" && !slices.Contains(req.Scopes, scope) {
 			req.Scopes = append(req.Scopes, scope)
 		}
 		if len(req.Scopes) > maxScopes {
@@ -219,7 +230,7 @@ func checkPrompt(req *AuthorizeRequest) error {
 }
 
 func checkMaxAge(req *AuthorizeRequest) error {
-	if !req.Params.Has("max_age") {
+	if req.Params.Get("max_age") == "" {
 		req.MaxAge = req.Client.DefaultMaxAge
 		return nil
 	}
@@ -257,7 +268,7 @@ func (e *Engine) checkHint(req *AuthorizeRequest) error {
 
 func (e *Engine) checkResources(req *AuthorizeRequest) error {
 	for _, uri := range req.Params["resource"] {
-		if !slices.Contains(req.Resources, uri) {
+		if uri != "" && !slices.Contains(req.Resources, uri) {
 			req.Resources = append(req.Resources, uri)
 		}
 	}

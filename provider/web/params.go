@@ -105,16 +105,23 @@ func checkValue(name, value string) error {
 		limit = maxValue
 	}
 	switch {
+	case name == "scope" && strings.Count(value, " ") >= maxScopes:
+		return badScope(fmt.Sprintf("The parameter scope has more than %d entries.", maxScopes))
+	case name == "scope" && len(value) > limit:
+		return badScope(fmt.Sprintf("The parameter scope is longer than %d KiB.", limit>>10))
 	case len(value) > limit:
 		return BadRequest(fmt.Sprintf("The parameter %s is longer than %d KiB.", fieldName(name), limit>>10))
 	case !utf8.ValidString(value):
 		return BadRequest("The parameter " + fieldName(name) + " is not valid UTF-8.")
 	case strings.IndexByte(value, 0) >= 0:
 		return BadRequest("The parameter " + fieldName(name) + " holds a NUL character.")
-	case name == "scope" && strings.Count(value, " ") >= maxScopes:
-		return BadRequest(fmt.Sprintf("The parameter scope has more than %d entries.", maxScopes))
 	}
 	return nil
+}
+
+// badScope has the error code that clients look for (security row 29).
+func badScope(message string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "invalid_scope", Message: message}
 }
 
 // fieldName is a parameter's name as an error may show it.
