@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/provider/bench/process"
 	"gatehouse/provider/rp"
 )
 
@@ -81,7 +82,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		Issuer: o.Issuer, Started: time.Now().UTC(), CPUs: runtime.NumCPU(), Workers: o.Workers, Seconds: o.Duration.Seconds(), Go: runtime.Version(),
 	}
 	if len(o.Server) > 0 {
-		if report.IdleRSS, err = memory(o.Server); err != nil {
+		if report.IdleRSS, err = process.Memory(o.Server); err != nil {
 			return nil, err
 		}
 	}
@@ -183,7 +184,7 @@ func (e *engine) operate(ctx context.Context, op operation, workers []*worker) (
 	}
 	r.fill(took, before, after)
 	if len(e.o.Server) > 0 {
-		if r.RSS, err = memory(e.o.Server); err != nil {
+		if r.RSS, err = process.Memory(e.o.Server); err != nil {
 			return r, err
 		}
 	}
@@ -200,7 +201,7 @@ func (e *engine) operate(ctx context.Context, op operation, workers []*worker) (
 type used struct{ server, database time.Duration }
 
 func (e *engine) usage() (used, error) {
-	server, err1 := cpuTime(e.o.Server)
-	database, err2 := cpuTime(e.o.Database)
+	server, err1 := process.CPUTime(e.o.Server)
+	database, err2 := process.CPUTime(e.o.Database)
 	return used{server, database}, errors.Join(err1, err2)
 }

@@ -1,4 +1,5 @@
-package bench
+// Package process reads from Linux's /proc what processes have cost so far. The bench asks it before and after each operation.
+package process
 
 import (
 	"bytes"
@@ -21,8 +22,8 @@ type stat struct {
 	own, reaped time.Duration
 }
 
-// cpuTime is the user and system time of the processes and all their descendants, also of those that have ended, such as database connections.
-func cpuTime(pids []int) (time.Duration, error) {
+// CPUTime is the user and system time of the processes and all their descendants, also of those that have ended, such as database connections.
+func CPUTime(pids []int) (time.Duration, error) {
 	if len(pids) == 0 {
 		return 0, nil
 	}
@@ -37,29 +38,25 @@ func cpuTime(pids []int) (time.Duration, error) {
 	return sum, nil
 }
 
-// memory is the resident size of the processes and all their descendants in bytes, shared pages counted for each.
-func memory(pids []int) (int64, error) {
+// Memory is the resident size of the processes and all their descendants in bytes, shared pages counted for each.
+func Memory(pids []int) (int64, error) {
 	all, err := family(pids)
 	if err != nil {
 		return 0, err
 	}
-	var sum int64
+	var pages int64
 	for pid := range all {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 		if err != nil {
 			continue // it has ended
 		}
-		for line := range strings.Lines(string(text)) {
-			if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-				kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-				if err != nil {
-					return 0, fmt.Errorf("read memory of process %d: %w", pid, err)
-				}
-				sum += kb << 10
-			}
+		var size, resident int64
+		if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
+			return 0, fmt.Errorf("read memory of process %d: %w", pid, err)
 		}
+		pages += resident
 	}
-	return sum, nil
+	return pages * int64(os.Getpagesize()), nil
 }
 
 // family reads the processes and their descendants.
