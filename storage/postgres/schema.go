@@ -17,7 +17,8 @@ const (
 	// lockSchema is held until the transaction ends. The number is the first bytes of SHA-256("gatehouse migrations").
 	lockSchema = `SELECT pg_advisory_xact_lock(8708953229601950140)`
 	selectRows = `SELECT version, name, checksum, applied FROM schema_migrations ORDER BY version`
-	existsRows = `SELECT to_regclass('schema_migrations') IS NOT NULL`
+	// existsRows asks the catalogue's table: to_regclass may answer from a cache that is older than the lock, when another node has just made the table.
+	existsRows = `SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE tablename = 'schema_migrations' AND schemaname = ANY (current_schemas(false)))`
 	createRows = `CREATE TABLE schema_migrations (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied BIGINT NOT NULL)`
 	insertRow  = `INSERT INTO schema_migrations (version, name, checksum, applied) VALUES ($1, $2, $3, $4)`
 	deleteRow  = `DELETE FROM schema_migrations WHERE version = $1`
