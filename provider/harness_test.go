@@ -295,7 +295,7 @@ func (b *browser) post(target string, values url.Values) page {
 		b.s.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Origin", b.s.URL)
+	r.Header.Set("Origin", originOf(b.s.URL))
 	return b.do(r)
 }
 
@@ -381,6 +381,15 @@ func (b *browser) submit(p page, id string, values url.Values) page {
 	}
 	maps.Copy(fields, values)
 	return b.post(target.String(), fields)
+}
+
+// originOf cuts the path off an issuer that has one.
+func originOf(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return issuer
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 func hasForm(body, id string) bool {
