@@ -186,6 +186,12 @@ func (FormPost) Title() string    { return "One moment" }
 // Host is where the form goes.
 func (f FormPost) Host() string { return hostOf(string(f.Action)) }
 
+// Target is the form's action. html/template would percent-encode quotes and parentheses of a URL, but the
+// client registered it without.
+func (f FormPost) Target() template.HTMLAttr {
+	return template.HTMLAttr(`action="` + template.HTMLEscapeString(string(f.Action)) + `"`)
+}
+
 func (f FormPost) check() error {
 	u, err := url.Parse(string(f.Action))
 	if err != nil || u.Host == "" || u.Opaque != "" {

@@ -31,12 +31,14 @@ var errDenied = grant.Refuse("access_denied", "The user did not allow the reques
 
 // authorize serves GET: a new request, the continuation of a POST, or the return from a step.
 func (e *Endpoints) authorize(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
-	if id := query.Get("interaction"); id != "" {
-		return e.resume(w, r, id)
-	}
-	if id := query.Get("handle"); id != "" {
-		return e.fromHandle(w, r, id)
+	// A request names its client; the ways back here do not. So a client's own parameter of that name is ignored like every other unknown one.
+	if query := r.URL.Query(); !query.Has("client_id") {
+		if id := query.Get("interaction"); id != "" {
+			return e.resume(w, r, id)
+		}
+		if id := query.Get("handle"); id != "" {
+			return e.fromHandle(w, r, id)
+		}
 	}
 	params, repeated, err := web.Params(r)
 	if err != nil {
@@ -120,7 +122,7 @@ func (e *Endpoints) decide(w http.ResponseWriter, r *http.Request, params url.Va
 	if err != nil {
 		return e.refuse(w, r, req, err)
 	}
-	if flow != nil && flow.Proofs["denied"] != "" {
+	if flow != nil && flow.Proofs[interaction.ProofDenied] != "" {
 		return e.finish(w, r, req, flow, errDenied)
 	}
 	switch outcome := interaction.Decide(state); {
@@ -161,7 +163,7 @@ func (e *Endpoints) state(ctx context.Context, req *oauth.AuthorizeRequest, curr
 	}
 	state.Session, state.ACR = current.Session, current.Session.ACR
 	if flow != nil {
-		state.ConsentProof = flow.Proofs["consent"] == current.Session.Subject
+		state.ConsentProof = flow.Proofs[interaction.ProofConsent] == current.Session.Subject
 	}
 	if req.Client.FirstParty {
 		return state, nil
