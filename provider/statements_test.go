@@ -92,7 +92,9 @@ func wantStatements(t *testing.T, what string, got []string, maxReads, maxWrites
 func TestClientCredentialsCostNoStatement(t *testing.T) {
 	onCountedStores(t, func(s *server, c *tracer, _ *browser) {
 		var a answer
-		got := c.during(func() { a = s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"profile"}}) })
+		got := c.during(func() {
+			a = s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"profile"}})
+		})
 		if a.Status != http.StatusOK || len(got) != 0 {
 			s.Errorf("%d %s, statements %q", a.Status, a.Raw, got)
 		}
