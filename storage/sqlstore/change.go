@@ -16,14 +16,8 @@ const (
 // bump raises a topic's version. It comes last in a transaction: the row lock, held until the commit, is what makes versions appear in
 // order, and it should be held for a moment only. Where two topics are bumped, revocations come first, so that no two transactions wait in a circle.
 func bump(ctx context.Context, q Query, topic storage.Topic) error {
-	_, err := bumped(ctx, q, topic)
+	_, err := q.Exec(ctx, bumpTopic, string(topic))
 	return err
-}
-
-// bumped is bump with the new version.
-func bumped(ctx context.Context, q Query, topic storage.Topic) (version int64, err error) {
-	err = q.One(ctx, bumpTopic, []any{string(topic)}, &version)
-	return version, err
 }
 
 // Changes implements storage.ChangeStore.

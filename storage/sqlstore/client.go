@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"slices"
 
 	"gatehouse/storage"
 )
@@ -35,15 +36,13 @@ func readClient(scan Scan) (*storage.Client, error) {
 	return c, nil
 }
 
-// encodeClient is a client's data column, with the times inside at the store's precision.
+// encodeClient is a client's data column; it brings the times inside to the store's precision.
 func encodeClient(c *storage.Client) (string, error) {
-	row := *c
-	row.Secrets = make([]storage.ClientSecret, len(c.Secrets))
+	c.Secrets = slices.Clone(c.Secrets)
 	for i, secret := range c.Secrets {
-		secret.Created, secret.Expires = trim(secret.Created), trim(secret.Expires)
-		row.Secrets[i] = secret
+		c.Secrets[i].Created, c.Secrets[i].Expires = trim(secret.Created), trim(secret.Expires)
 	}
-	return encode(row)
+	return encode(c)
 }
 
 // CreateClient implements storage.ClientStore.
@@ -69,10 +68,9 @@ func (s *Store) Client(ctx context.Context, id string) (*storage.Client, error) 
 
 // UpdateClient implements storage.ClientStore.
 func (s *Store) UpdateClient(ctx context.Context, id string, change func(*storage.Client) error) (*storage.Client, error) {
-	var saved *storage.Client
-	err := s.tx(ctx, func(q Query) error {
-		c, err := one(ctx, q, readClient, selectClient+s.dialect.Lock, id)
-		if err != nil {
+	var c *storage.Client
+	err := s.tx(ctx, func(q Query) (err error) {
+		if c, err = one(ctx, q, readClient, selectClient+s.dialect.Lock, id); err != nil {
 			return err
 		}
 		disabled, created := c.Disabled, c.Created
@@ -80,7 +78,11 @@ func (s *Store) UpdateClient(ctx context.Context, id string, change func(*storag
 			return err
 		}
 		c.ID, c.Created, c.Updated = id, created, s.now()
-		if saved, err = s.saveClient(ctx, q, c); err != nil {
+		data, err := encodeClient(c)
+		if err != nil {
+			return err
+		}
+		if _, err := q.Exec(ctx, updateClient, id, data, c.Disabled, micros(c.Updated)); err != nil {
 			return err
 		}
 		if c.Disabled && !disabled {
@@ -93,34 +95,14 @@ func (s *Store) UpdateClient(ctx context.Context, id string, change func(*storag
 	if err != nil {
 		return nil, err
 	}
-	return saved, nil
-}
-
-// saveClient writes a changed client and returns it as a reader will see it.
-func (s *Store) saveClient(ctx context.Context, q Query, c *storage.Client) (*storage.Client, error) {
-	data, err := encodeClient(c)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := q.Exec(ctx, updateClient, c.ID, data, c.Disabled, micros(c.Updated)); err != nil {
-		return nil, err
-	}
-	saved := new(storage.Client)
-	if err := decode([]byte(data), saved); err != nil {
-		return nil, err
-	}
-	return saved, nil
+	return c, nil
 }
 
 // DeleteClient implements storage.ClientStore. The logo goes with the row.
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	return s.tx(ctx, func(q Query) error {
-		n, err := q.Exec(ctx, deleteClient, id)
-		if err != nil {
+		if err := found(q.Exec(ctx, deleteClient, id)); err != nil {
 			return err
-		}
-		if n == 0 {
-			return storage.ErrNotFound
 		}
 		if _, err := q.Exec(ctx, deleteClientConsents, id); err != nil {
 			return err

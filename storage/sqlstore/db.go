@@ -160,6 +160,14 @@ func only(ctx context.Context, q Query, text string, args []any, dest ...any) er
 	return err
 }
 
+// found turns a change of no row into ErrNotFound.
+func found(n int64, err error) error {
+	if err == nil && n == 0 {
+		return storage.ErrNotFound
+	}
+	return err
+}
+
 // update runs one statement that changes rows that exist; what cannot be stored changes none.
 func (s *Store) update(ctx context.Context, text string, args ...any) (int64, error) {
 	n, err := s.exec(ctx, text, args...)

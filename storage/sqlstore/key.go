@@ -14,8 +14,7 @@ const (
 		publish_at = excluded.publish_at, activate_at = excluded.activate_at, retire_at = excluded.retire_at, remove_at = excluded.remove_at,
 		revoked_at = excluded.revoked_at`
 	// lockKeys makes every change of keys wait for the one before it.
-	lockKeys = `SELECT version FROM changes WHERE topic = 'keys'`
-
+	lockKeys     = `SELECT version FROM changes WHERE topic = 'keys'`
 	insertSecret = `INSERT INTO secrets (name, sealed) VALUES ($1, $2)`
 	selectSecret = `SELECT sealed FROM secrets WHERE name = $1`
 	holdsSealed  = `SELECT EXISTS (SELECT 1 FROM secrets) OR EXISTS (SELECT 1 FROM signing_keys WHERE LENGTH(private) > 0)`

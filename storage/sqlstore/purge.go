@@ -32,7 +32,7 @@ const (
 // purgeText deletes the oldest useless rows of a table and leaves alone what another transaction is working on.
 func (d Dialect) purgeText(table, column string) string {
 	rows := fmt.Sprintf(`SELECT %s FROM %s WHERE %s <= $1 ORDER BY %[3]s LIMIT $2%[4]s`, d.Row, table, column, d.SkipLocked)
-	return fmt.Sprintf(`DELETE FROM %s WHERE `+d.In, table, d.Row, rows)
+	return `DELETE FROM ` + table + ` WHERE ` + fmt.Sprintf(d.In, d.Row, rows)
 }
 
 // Purge implements storage.MaintenanceStore. Each table is a transaction of its own: nothing waits long for a purge.
@@ -55,9 +55,6 @@ func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error
 // purgeKeys deletes forgotten signing keys, as a change of keys.
 func (s *Store) purgeKeys(ctx context.Context, now time.Time, limit int) (int, error) {
 	before, old := micros(now.Add(-keepKeys)), 0
-	if limit <= 0 {
-		return 0, nil
-	}
 	if err := s.db.One(ctx, oldKeys, []any{before}, &old); err != nil || old == 0 {
 		return 0, err
 	}

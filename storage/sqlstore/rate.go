@@ -10,8 +10,7 @@ import (
 
 const (
 	// remember takes a key that is new or past its expiry; $3 is now.
-	remember = `INSERT INTO replays (id, expires) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET expires = excluded.expires WHERE replays.expires <= $3`
-
+	remember   = `INSERT INTO replays (id, expires) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET expires = excluded.expires WHERE replays.expires <= $3`
 	selectRate = `SELECT tat FROM rates WHERE id = $1`
 	insertRate = `INSERT INTO rates (id, tat) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET tat = excluded.tat WHERE rates.tat = 0`
 	swapRate   = `UPDATE rates SET tat = $2 WHERE id = $1 AND tat = $3`

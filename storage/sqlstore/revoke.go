@@ -23,7 +23,7 @@ const (
 		below = CASE WHEN excluded.below > revocations.below THEN excluded.below ELSE revocations.below END,
 		expires = CASE WHEN excluded.expires > revocations.expires THEN excluded.expires ELSE revocations.expires END,
 		version = excluded.version`
-	recordRevocation = insertRevocation + `VALUES ($1, $2, $3, $4, $5, $6)` + mergeRevocation
+	recordRevocation = insertRevocation + `SELECT $2, $3, $4, $5, $6, version FROM changes WHERE topic = $1` + mergeRevocation
 	// bumpAndRecord does the last two statements of a revocation in one.
 	bumpAndRecord = `WITH v AS (` + bumpTopic + `) ` + insertRevocation +
 		`SELECT $2::text, $3::text, $4::bigint, $5::text, $6::bigint, v.version FROM v` + mergeRevocation
@@ -41,9 +41,8 @@ var filters = map[storage.RevocationKind]string{
 // deleteText takes the rows of a filter family by family and parents before children, locks included, so that two revocations never wait for each
 // other in a circle.
 func (d Dialect) deleteText(filter string) string {
-	doomed := fmt.Sprintf(`SELECT signature FROM tokens WHERE %s AND grant_id < $1 ORDER BY grant_id, n LIMIT $2%s`, filter, d.Lock)
-	return fmt.Sprintf(`WITH doomed AS MATERIALIZED (%s) DELETE FROM tokens WHERE `+d.In+` AND %s AND grant_id < $1`, doomed, "signature",
-		"SELECT signature FROM doomed", filter)
+	doomed := fmt.Sprintf(`SELECT n FROM tokens WHERE %s AND grant_id < $1 ORDER BY grant_id, n LIMIT $2%s`, filter, d.Lock)
+	return fmt.Sprintf(`WITH doomed AS MATERIALIZED (%s) DELETE FROM tokens WHERE `+d.In, doomed, "n", "SELECT n FROM doomed")
 }
 
 // RevokeTokens implements storage.TokenStore.
@@ -93,24 +92,23 @@ func (s *Store) revoke(ctx context.Context, q Query, r storage.Revocation) (int,
 			return 0, err
 		}
 		if n == 0 {
-			break
+			return total, s.record(ctx, q, r.Kind, r.ID, micros(before), below, micros(now.Add(s.ttl)))
 		}
 		total += int(n)
 	}
-	return total, s.record(ctx, q, r.Kind, r.ID, micros(before), below, micros(now.Add(s.ttl)))
 }
 
 // record bumps the topic and writes the revocation row with the new version.
 func (s *Store) record(ctx context.Context, q Query, kind storage.RevocationKind, id string, until int64, below string, expires int64) error {
-	if s.dialect.WritingCTE {
-		_, err := q.Exec(ctx, bumpAndRecord, string(storage.TopicRevocations), string(kind), id, until, below, expires)
-		return err
+	args := []any{string(storage.TopicRevocations), string(kind), id, until, below, expires}
+	text := bumpAndRecord
+	if !s.dialect.WritingCTE {
+		text = recordRevocation
+		if err := bump(ctx, q, storage.TopicRevocations); err != nil {
+			return err
+		}
 	}
-	version, err := bumped(ctx, q, storage.TopicRevocations)
-	if err != nil {
-		return err
-	}
-	_, err = q.Exec(ctx, recordRevocation, string(kind), id, until, below, expires, version)
+	_, err := q.Exec(ctx, text, args...)
 	return err
 }
 

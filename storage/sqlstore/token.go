@@ -32,16 +32,11 @@ const consumeToken = `UPDATE tokens AS t SET consumed_at = $3, successor = $4, p
 			WHEN 'subject+client' THEN t.subject || '` + "\n" + `' || t.client_id END
 		AND t.grant_id < r.below LIMIT 1 OFFSET 0)`
 
-// insertTokens and exchangeTokens hold the texts for one to len rows, so that a call builds none.
-var insertTokens, exchangeTokens = texts(4)
-
-func texts(n int) (insert, exchange []string) {
-	for rows := 1; rows <= n; rows++ {
-		insert = append(insert, insertText(rows))
-		exchange = append(exchange, exchangeText(rows))
-	}
-	return insert, exchange
-}
+// insertTokens and exchangeTokens hold the texts for the usual numbers of rows, so that a call builds none.
+var (
+	insertTokens   = []string{insertText(1), insertText(2)}
+	exchangeTokens = []string{exchangeText(1), exchangeText(2)}
+)
 
 // insertText is an INSERT of so many tokens.
 func insertText(rows int) string {

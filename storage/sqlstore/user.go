@@ -132,12 +132,8 @@ func (s *Store) expel(ctx context.Context, q Query, subject string) error {
 // DeleteUser implements storage.UserStore. The password is a column of the row.
 func (s *Store) DeleteUser(ctx context.Context, subject string) error {
 	return s.tx(ctx, func(q Query) error {
-		n, err := q.Exec(ctx, deleteUser, subject)
-		if err != nil {
+		if err := found(q.Exec(ctx, deleteUser, subject)); err != nil {
 			return err
-		}
-		if n == 0 {
-			return storage.ErrNotFound
 		}
 		for _, text := range []string{deleteUserConsents, deleteUserNotices} {
 			if _, err := q.Exec(ctx, text, subject); err != nil {
@@ -156,12 +152,8 @@ func (s *Store) ListUsers(ctx context.Context, after string, limit int) ([]*stor
 // SetPassword implements storage.PasswordStore.
 func (s *Store) SetPassword(ctx context.Context, subject, encoded string) error {
 	return s.tx(ctx, func(q Query) error {
-		n, err := q.Exec(ctx, setPassword, subject, encoded)
-		if err != nil {
+		if err := found(q.Exec(ctx, setPassword, subject, encoded)); err != nil {
 			return err
-		}
-		if n == 0 {
-			return storage.ErrNotFound
 		}
 		return s.expel(ctx, q, subject)
 	})
@@ -169,12 +161,5 @@ func (s *Store) SetPassword(ctx context.Context, subject, encoded string) error 
 
 // RehashPassword implements storage.PasswordStore.
 func (s *Store) RehashPassword(ctx context.Context, subject, old, encoded string) error {
-	n, err := s.exec(ctx, rehashPassword, subject, old, encoded)
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		return storage.ErrNotFound
-	}
-	return nil
+	return found(s.exec(ctx, rehashPassword, subject, old, encoded))
 }
