@@ -70,7 +70,7 @@ func (s *Set) Verify(token string, typ ...string) (Verified, error) {
 	if err != nil {
 		return Verified{}, err
 	}
-	if !k.row.RemoveAt.IsZero() && !s.now().Before(k.row.RemoveAt) {
+	if s.removed(k) {
 		return Verified{}, invalid("its key is retired")
 	}
 	if len(typ) > 0 && !slices.Contains(typ, tokenTyp) {
@@ -81,6 +81,16 @@ func (s *Set) Verify(token string, typ ...string) (Verified, error) {
 		return Verified{}, err
 	}
 	return Verified{Payload: payload, KID: k.row.KID, Alg: k.row.Alg, Typ: tokenTyp}, nil
+}
+
+// Trusts tells whether Verify would still take signatures of the key: known, not revoked, not removed. It is for callers that keep what Verify said.
+func (s *Set) Trusts(kid string) bool {
+	k := s.snapshot.Load().byKID[kid]
+	return k != nil && !s.removed(k)
+}
+
+func (s *Set) removed(k *key) bool {
+	return !k.row.RemoveAt.IsZero() && !s.now().Before(k.row.RemoveAt)
 }
 
 // VerifyHint checks an id_token_hint (OIDC Core 3.1.2.1), which may be long expired: keys that left the JWKS count for another year, revoked ones do

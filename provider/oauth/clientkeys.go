@@ -19,7 +19,7 @@ import (
 const (
 	jwksLife    = 5 * time.Minute
 	jwksRefetch = time.Minute // between fetches for one client, whatever kids it sends
-	maxFetched     = 1000
+	maxFetched  = 1000
 )
 
 // clientKeys serves the keys of clients: registered by value, or fetched from jwks_uri and kept for a while.

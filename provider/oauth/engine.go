@@ -54,6 +54,7 @@ type Engine struct {
 	*Mirror
 	fosite    *fosite.Fosite
 	jwks      *clientKeys
+	verified  verifiedTokens
 	resources grant.Resources
 }
 

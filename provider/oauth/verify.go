@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,8 +41,8 @@ func (e *Engine) VerifyAccess(ctx context.Context, token string) (*AccessClaims,
 			return nil, nil, fmt.Errorf("decode access token row: %w", err)
 		}
 	} else {
-		verified, err := e.Keys.Verify(token, "at+jwt")
-		if err != nil || json.Unmarshal(verified.Payload, &claims) != nil {
+		var ok bool
+		if claims, ok = e.verifyJWT(token); !ok {
 			return nil, nil, ErrInactive
 		}
 	}
@@ -56,6 +57,21 @@ func (e *Engine) VerifyAccess(ctx context.Context, token string) (*AccessClaims,
 		return nil, nil, inactiveIfMissing(err)
 	}
 	return &claims, user, nil
+}
+
+// verifyJWT checks the signature of a JWT access token, or remembers having done so.
+func (e *Engine) verifyJWT(token string) (AccessClaims, bool) {
+	sum := sha256.Sum256([]byte(token))
+	if kept, ok := e.verified.get(sum); ok && e.Keys.Trusts(kept.kid) {
+		return kept.claims, true
+	}
+	var claims AccessClaims
+	verified, err := e.Keys.Verify(token, "at+jwt")
+	if err != nil || json.Unmarshal(verified.Payload, &claims) != nil {
+		return claims, false
+	}
+	e.verified.put(sum, verifiedToken{verified.KID, claims})
+	return claims, true
 }
 
 // findRow reads the row of an opaque token. ErrInactive if there is none.
