@@ -31,10 +31,17 @@ func (e *Endpoints) userinfo(w http.ResponseWriter, r *http.Request) error {
 func (e *Endpoints) serveUserinfo(w http.ResponseWriter, r *http.Request) error {
 	var values form
 	if r.Method == http.MethodPost {
+		var repeated []string
 		var err error
-		if values, _, err = web.Params(r); err != nil {
+		if values, repeated, err = web.Params(r); err != nil {
 			return asRefusal(err)
 		}
+		if len(repeated) > 0 {
+			return grant.Refuse("invalid_request", "The parameter "+repeated[0]+" is repeated. Send it once.")
+		}
+	}
+	if len(r.Header["Authorization"]) > 1 {
+		return grant.Refuse("invalid_request", "There is more than one Authorization header. Send one.")
 	}
 	token, err := bearer(r, values)
 	if err != nil {

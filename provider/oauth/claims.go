@@ -211,12 +211,25 @@ func UserClaims(u *storage.User, scopes []string) map[string]any {
 	out := map[string]any{"sub": u.Subject}
 	for _, scope := range scopes {
 		for _, name := range scopeClaims[scope] {
-			if value := userClaim(u, name); value != nil && value != "" {
+			if value := userClaim(u, name); !empty(value) {
 				out[name] = value
 			}
 		}
 	}
 	return out
+}
+
+// empty tells whether a claim says nothing; such a claim is left out, never sent as null or empty (section 5.3.2).
+func empty(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
 }
 
 func userClaim(u *storage.User, name string) any {
