@@ -89,6 +89,7 @@ func (s *server) rotateKeys() {
 		}
 	}
 	s.Clock.Advance(6 * time.Second) // a rotated key signs five seconds later
+	s.eventually("the server's copies are current at the new time", func() bool { return s.Provider.Ready(s.Context()) == nil })
 }
 
 // kid returns the key id in the header of a JWT.

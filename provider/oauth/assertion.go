@@ -158,7 +158,7 @@ func (e *Engine) checkAssertionClaims(c *storage.Client, claims *assertionClaims
 	switch {
 	case claims.Issuer != c.ID || claims.Subject != c.ID:
 		return now, assertionError("iss and sub must both be the client_id.")
-	case len(claims.Audience) != 1 || claims.Audience[0] != e.Issuer && claims.Audience[0] != e.URL("/oauth2/token"):
+	case !e.meansUs(claims.Audience):
 		return now, assertionError("aud must be the issuer, " + e.Issuer + ", or the token endpoint, and nothing else.")
 	case claims.ID == "" || len(claims.ID) > 512:
 		return now, assertionError("jti is missing or too long.")
@@ -172,4 +172,15 @@ func (e *Engine) checkAssertionClaims(c *storage.Client, claims *assertionClaims
 		return now, assertionError("iat or nbf is in the future. Check the client's clock.")
 	}
 	return time.Unix(int64(*claims.Expires), 0), nil
+}
+
+// meansUs tells whether an assertion is for this server alone: the issuer, the token endpoint, or both of them (Auth.js). One more value, and another server
+// could use it here.
+func (e *Engine) meansUs(audience Audience) bool {
+	for _, value := range audience {
+		if value != e.Issuer && value != e.URL("/oauth2/token") {
+			return false
+		}
+	}
+	return len(audience) > 0
 }
