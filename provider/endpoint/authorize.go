@@ -159,7 +159,9 @@ func (e *Endpoints) state(ctx context.Context, req *oauth.AuthorizeRequest, curr
 		state.Created, state.Pinned = flow.Created, flow.Subject
 	}
 	if current == nil {
-		return state, nil
+		var err error
+		state.PinnedGone, err = e.gone(ctx, state.Pinned)
+		return state, err
 	}
 	state.Session, state.ACR = current.Session, current.Session.ACR
 	if flow != nil {
@@ -177,6 +179,21 @@ func (e *Endpoints) state(ctx context.Context, req *oauth.AuthorizeRequest, curr
 	}
 	state.Consented = covers(consent.Scopes, req.Scopes) && covers(consent.Resources, req.Resources)
 	return state, nil
+}
+
+// gone tells whether a user who signed in earlier is disabled or deleted by now. It is asked only when a session was lost half-way.
+func (e *Endpoints) gone(ctx context.Context, subject string) (bool, error) {
+	if subject == "" {
+		return false, nil
+	}
+	user, err := e.Store.User(ctx, subject)
+	if isMissing(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read user: %w", err)
+	}
+	return user.Disabled, nil
 }
 
 func covers(granted, wanted []string) bool {

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// Checks are the policy, in order: who is there, was it proven recently enough, is it the right person, was it proven well enough, and is it allowed. Every check but
-// the first may rely on a session.
+// Checks are the policy, in order: is the user of this interaction still active, who is there, was it proven recently enough, is it the right person, was it
+// proven well enough, and is it allowed. Every check after the second may rely on a session.
 var Checks = []Check{
+	{"user", "", "access_denied", "The user who signed in for this request is no longer active.", pinnedGone},
 	{"session", StepLogin, "login_required", "The user is not signed in.", noSession},
 	{"pinned", StepLogin, "login_required", "Another user has signed in since this request began.", pinnedDiffers},
 	{"prompt", StepLogin, "login_required", "The request asks for a new sign-in.", loginPrompted},
@@ -19,6 +20,9 @@ var Checks = []Check{
 	{"consent offline", StepConsent, "consent_required", "The user has not allowed this client access while they are away.", consentMissingOffline},
 	{"consent", StepConsent, "consent_required", "The user has not allowed this request yet.", consentMissing},
 }
+
+// pinnedGone ends the request: the login page could only refuse this user again (security row 33).
+func pinnedGone(s *State) bool { return s.PinnedGone }
 
 func noSession(s *State) bool { return s.Session == nil }
 

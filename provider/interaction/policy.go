@@ -18,8 +18,9 @@ type State struct {
 	HintSubject string
 	// Session is the browser's session, nil if there is none.
 	Session *storage.Session
-	// Pinned is the subject whose login this interaction has seen, empty before.
-	Pinned string
+	// Pinned is the subject whose login this interaction has seen, empty before. PinnedGone tells that this user is disabled or deleted by now.
+	Pinned     string
+	PinnedGone bool
 	// Consented tells that the stored consent covers the request; ConsentProof that the session's user allowed it in this interaction.
 	Consented    bool
 	ConsentProof bool

@@ -36,6 +36,7 @@ func begun(ago, signedInAfter time.Duration) func(*State) {
 
 func hint(subject string) func(*State)   { return func(s *State) { s.HintSubject = subject } }
 func pinned(subject string) func(*State) { return func(s *State) { s.Pinned = subject } }
+func gone(s *State)                      { s.PinnedGone = true }
 func noConsent(s *State)                 { s.Consented = false }
 func proof(s *State)                     { s.ConsentProof = true }
 func alwaysAsk(s *State)                 { s.AlwaysAsk = true }
@@ -111,6 +112,8 @@ func TestDecide(t *testing.T) {
 		"pinned subject differs, consent proven":   {signedIn(begun(time.Minute, later), pinned("bob"), proof), login},
 		"pinned subject differs, first-party":      {signedIn(begun(time.Minute, later), pinned("bob"), firstParty), login},
 		"pinned subject, signed out in between":    {signedIn(begun(time.Minute, later), pinned("alice"), anonymous), login},
+		"Row33 pinned subject is gone":             {signedIn(begun(time.Minute, later), pinned("alice"), anonymous, gone), failed("access_denied")},
+		"Row33 gone, and another user signed in":   {signedIn(begun(time.Minute, later), pinned("bob"), gone), failed("access_denied")},
 		"essential acr met":                        {signedIn(acr("2", "1")), granted},
 		"Row32 essential acr unmet":                {signedIn(acr("2")), failed("unmet_authentication_requirements")},
 		"Row32 essential acr unmet after login":    {signedIn(acr("2"), begun(time.Minute, later)), failed("unmet_authentication_requirements")},
@@ -134,7 +137,7 @@ func TestDecide(t *testing.T) {
 }
 
 func TestChecksAreNamedAndExplained(t *testing.T) {
-	allowed := []string{"login_required", "consent_required", "interaction_required", "account_selection_required", "unmet_authentication_requirements"}
+	allowed := []string{"login_required", "consent_required", "interaction_required", "account_selection_required", "unmet_authentication_requirements", "access_denied"}
 	seen := map[string]bool{}
 	for _, c := range Checks {
 		if c.Name == "" || seen[c.Name] || c.Needed == nil {

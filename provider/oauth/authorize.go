@@ -217,7 +217,7 @@ func checkChallenge(req *AuthorizeRequest) error {
 }
 
 func checkPrompt(req *AuthorizeRequest) error {
-	req.Prompt = strings.Fields(req.Params.Get("prompt"))
+	req.Prompt = slices.DeleteFunc(strings.Split(req.Params.Get("prompt"), " "), func(p string) bool { return p == "" })
 	for _, prompt := range req.Prompt {
 		if !slices.Contains([]string{"none", "login", "consent", "select_account"}, prompt) {
 			return grant.Refuse("invalid_request", "The prompt is not supported. Use none, login, consent or select_account.")
