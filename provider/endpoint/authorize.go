@@ -106,21 +106,30 @@ func (e *Endpoints) resume(w http.ResponseWriter, r *http.Request, id string) er
 // decide is the one path from parameters to an answer. Everything is validated anew on every pass: client, redirect URI and user may have changed
 // while a page was open.
 func (e *Endpoints) decide(w http.ResponseWriter, r *http.Request, params url.Values, repeated []string, flow *storage.Interaction) error {
-	ctx := r.Context()
-	req, err := e.Engine.ParseAuthorize(ctx, r, params, repeated)
+	req, err := e.Engine.ParseAuthorize(r.Context(), r, params, repeated)
 	if req.Client != nil {
 		web.Annotate(r, "client", req.Client.ID)
 	}
 	if err != nil {
 		return e.refuse(w, r, req, err)
 	}
+	err = e.proceed(w, r, req, flow)
+	if page := (*web.Error)(nil); err == nil || errors.As(err, &page) {
+		return err
+	}
+	return e.refuse(w, r, req, err) // client and redirect URI are proven, so the client is told (ruling 33)
+}
+
+// proceed answers a valid request by the next step, or by a code. An error comes back before anything is written.
+func (e *Endpoints) proceed(w http.ResponseWriter, r *http.Request, req *oauth.AuthorizeRequest, flow *storage.Interaction) error {
+	ctx := r.Context()
 	current, err := e.Sessions.Current(r)
 	if err != nil {
-		return e.refuse(w, r, req, err)
+		return err
 	}
 	state, err := e.state(ctx, req, current, flow)
 	if err != nil {
-		return e.refuse(w, r, req, err)
+		return err
 	}
 	if flow != nil && flow.Proofs[interaction.ProofDenied] != "" {
 		return e.finish(w, r, req, flow, errDenied)
@@ -129,16 +138,16 @@ func (e *Endpoints) decide(w http.ResponseWriter, r *http.Request, params url.Va
 	case outcome.Error != "":
 		return e.finish(w, r, req, flow, grant.Refuse(outcome.Error, outcome.Reason))
 	case outcome.Step == interaction.StepLogin:
-		return e.pause(w, r, params, flow, "/login")
+		return e.pause(w, r, req.Params, flow, "/login")
 	case outcome.Step == interaction.StepConsent:
-		return e.pause(w, r, params, flow, "/consent")
+		return e.pause(w, r, req.Params, flow, "/consent")
 	}
 	if done, err := e.consume(w, r, flow); done || err != nil {
 		return err
 	}
 	response, err := e.Engine.IssueCode(ctx, req, req.Authorization(current.Session))
 	if err != nil {
-		return e.refuse(w, r, req, err)
+		return err
 	}
 	e.Audit.Record(ctx, audit.Event{Name: "code.issued", Actor: current.Session.Subject, Client: req.Client.ID, Result: "ok"})
 	web.Annotate(r, "outcome", "code")

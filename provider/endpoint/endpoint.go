@@ -51,6 +51,7 @@ type Options struct {
 type Endpoints struct {
 	Options
 	discovery document
+	failures  failures
 }
 
 // New returns the feature. Now defaults to time.Now.
@@ -58,7 +59,7 @@ func New(o Options) *Endpoints {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Endpoints{Options: o, discovery: newDocument(o.Engine, o.Keys)}
+	return &Endpoints{Options: o, discovery: newDocument(o.Engine, o.Keys), failures: failures{limiter: o.Limiter, keys: map[string]*queue{}}}
 }
 
 // Mount registers the routes of design section 5.

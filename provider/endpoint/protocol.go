@@ -57,27 +57,34 @@ func (e *Endpoints) readForm(r *http.Request) (form, error) {
 	return values, nil
 }
 
-// guarded counts failed client authentications per client and address, so that guessing is slow and the real client, elsewhere, is not locked out.
+// guarded bounds failed client authentications per client and address, so that guessing is slow and the real client, elsewhere, is not locked out.
 func (e *Endpoints) guarded(w http.ResponseWriter, r *http.Request, values form, next func(http.ResponseWriter, *http.Request, form) error) error {
 	clientID := requestedClient(r, values)
 	e.allowOrigin(w, r, clientID)
-	key := "token-failures\n" + clientID + "\n" + web.PeerKey(r)
-	allowed, retry, err := e.Limiter.Peek(r.Context(), key, e.Limits.TokenFailures)
+	leave, retry, err := e.failures.enter(r.Context(), limitKey("token-failures", clientID, web.PeerKey(r)), e.Limits.TokenFailures)
 	if err != nil {
 		return err
 	}
-	if !allowed {
-		e.Audit.Record(r.Context(), audit.Event{Name: "limit.hit", Client: clientID, Result: "refused", Reason: "token failures"})
+	if retry > 0 {
+		e.Audit.Record(r.Context(), audit.Event{Name: "limit.hit", Client: e.nameable(clientID), Result: "refused", Reason: "token failures"})
 		return &oauth.LimitError{RetryAfter: retry}
 	}
+	failed := true // also if next panics
+	defer func() { leave(failed) }()
 	err = next(w, r, values)
-	if isRefusal(err, "invalid_client") || isRefusal(err, "invalid_grant") {
-		if _, _, limitErr := e.Limiter.Take(r.Context(), key, e.Limits.TokenFailures); limitErr != nil {
-			return errors.Join(err, limitErr)
-		}
-		e.Audit.Record(r.Context(), audit.Event{Name: "token.refused", Client: clientID, Result: "refused", Reason: oauth.ToWire(err).Description})
+	failed = isRefusal(err, "invalid_client") || isRefusal(err, "invalid_grant")
+	if failed {
+		e.Audit.Record(r.Context(), audit.Event{Name: "token.refused", Client: e.nameable(clientID), Result: "refused", Reason: oauth.ToWire(err).Description})
 	}
 	return err
+}
+
+// nameable keeps what was sent as a client's id out of the log unless it is one: people put secrets into the wrong field.
+func (e *Endpoints) nameable(clientID string) string {
+	if e.Engine.Known(clientID) {
+		return clientID
+	}
+	return ""
 }
 
 func isRefusal(err error, code string) bool {

@@ -23,7 +23,7 @@ type attempt struct {
 	ok     bool
 	user   *storage.User
 	reason string
-	wait   time.Duration // positive: too many failures, nothing was tried
+	wait   time.Duration // positive: too many failures, nothing is told
 }
 
 func (a *attempt) subject() string {
@@ -70,8 +70,15 @@ func (l *Login) try(w http.ResponseWriter, r *http.Request, username, password s
 	if err != nil {
 		return nil, fmt.Errorf("verify password: %w", err)
 	}
+	places = append(places, account)
 	if reason := refusal(user, ok); reason != "" {
-		return &attempt{user: user, reason: reason}, l.count(ctx, append(places, account)...)
+		wait, err := l.count(ctx, places...)
+		return &attempt{user: user, reason: reason, wait: wait}, err
+	}
+	// Tries that ran at the same time may have spent a limit meanwhile. Then this one is not told what it found, or many guesses at once would buy more
+	// than one after the other.
+	if wait, err := l.wait(ctx, places...); err != nil || wait > 0 {
+		return &attempt{user: user, wait: wait}, err
 	}
 	if rehash {
 		encoded = l.rehash(r, user, encoded, password)
@@ -117,14 +124,18 @@ func (l *Login) wait(ctx context.Context, counters ...counter) (time.Duration, e
 	return 0, nil
 }
 
-// count notes a failure in every counter.
-func (l *Login) count(ctx context.Context, counters ...counter) error {
+// count notes a failure in every counter. Where another try has taken the last place, it returns how long to wait.
+func (l *Login) count(ctx context.Context, counters ...counter) (wait time.Duration, err error) {
 	for _, c := range counters {
-		if _, _, err := l.Limiter.Take(ctx, c.key, c.limit); err != nil {
-			return fmt.Errorf("count failed sign-in: %w", err)
+		allowed, retry, err := l.Limiter.Take(ctx, c.key, c.limit)
+		if err != nil {
+			return 0, fmt.Errorf("count failed sign-in: %w", err)
+		}
+		if !allowed {
+			wait = max(wait, retry, time.Second)
 		}
 	}
-	return nil
+	return wait, nil
 }
 
 // rehash stores the password in today's encoding and returns what is stored now. A sign-in does not fail because this does.

@@ -308,8 +308,9 @@ func TestParallelGuessesBuyNothing(t *testing.T) {
 				t.Errorf("a guess was answered by %d", status)
 			}
 		}
-		if hashes := s.work.count("hash"); tried != hashes || hashes < 3 || hashes > 4 {
-			t.Errorf("%d of %d parallel guesses were tried (%d hashes), want 3, at most one more", tried, guesses, hashes)
+		// The gate lets two in, so one more than the limit may be tried; it is not told what came of it.
+		if hashes := s.work.count("hash"); tried != 3 || hashes < 3 || hashes > 4 {
+			t.Errorf("%d of %d parallel guesses were answered (%d hashes), want 3", tried, guesses, hashes)
 		}
 	})
 }

@@ -61,7 +61,7 @@ func (l *Login) suggested(r *http.Request, flow *storage.Interaction) (string, e
 	return current.User.Email, nil
 }
 
-// tooMany answers a try that was not made.
+// tooMany answers a try that is told nothing.
 func tooMany(w http.ResponseWriter, r *http.Request, page *templates.Login, wait time.Duration) error {
 	seconds := int(math.Ceil(wait.Seconds()))
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))

@@ -118,14 +118,36 @@ func (m *Mirror) Client(ctx context.Context, id string) (*storage.Client, error)
 	return c, err
 }
 
+// Known tells, without asking the store, whether an id is that of a client that this process has met.
+func (m *Mirror) Known(id string) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.clients[id] != nil
+}
+
 // AnyClient returns a client, disabled ones too. Callers must not change it.
 func (m *Mirror) AnyClient(ctx context.Context, id string) (*storage.Client, error) {
-	m.mu.RLock()
-	c, generation := m.clients[id], m.generation
-	m.mu.RUnlock()
-	if c != nil && m.age() <= copyTrusted {
+	if c := m.copied(id); c != nil {
 		return c, nil
 	}
+	return m.readClient(ctx, id)
+}
+
+// copied returns the copy of a client while it is young enough to be used, nil if there is none.
+func (m *Mirror) copied(id string) *storage.Client {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.age() > copyTrusted {
+		return nil
+	}
+	return m.clients[id]
+}
+
+// readClient reads a client from the store and keeps a copy.
+func (m *Mirror) readClient(ctx context.Context, id string) (*storage.Client, error) {
+	m.mu.RLock()
+	generation := m.generation
+	m.mu.RUnlock()
 	c, err := m.store.Client(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("read client: %w", err)

@@ -1,0 +1,386 @@
+package provider_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"gatehouse/provider"
+	"gatehouse/provider/ratelimit"
+	"gatehouse/storage"
+	"gatehouse/storage/memory"
+)
+
+// Section K of the attacks as far as sign-in goes: enumeration and guessing, for users and for clients.
+
+// operations notes what a memory store is asked, in order.
+type operations struct {
+	mu  sync.Mutex
+	ops []string
+}
+
+// count makes the store report its operations. Call it before the store is shared.
+func (o *operations) count(s *server) {
+	s.Store.(*memory.Store).Fault = func(op string) error {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.ops = append(o.ops, op)
+		return nil
+	}
+}
+
+// during returns the operations of do.
+func (o *operations) during(do func()) []string {
+	o.mu.Lock()
+	o.ops = nil
+	o.mu.Unlock()
+	do()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ops
+}
+
+// signIn opens a sign-in page in a fresh browser, and returns what is needed to send it.
+func (s *server) signIn(b *browser) page {
+	s.Helper()
+	return b.get(s.URL + b.get(s.authorizeURL(nil)).Header.Get("Location"))
+}
+
+// guess sends a user name and a password from a fresh browser and returns the answer.
+func (s *server) guess(username, guessed string) page {
+	s.Helper()
+	b := s.browser(username)
+	return b.submit(s.signIn(b), "login", url.Values{"username": {username}, "password": {guessed}})
+}
+
+// alike is an answer without what differs between any two.
+func alike(p page, name string) string {
+	body := p.Body
+	for _, token := range []string{`name="csrf" value="`, `name="interaction" value="`, `nonce="`} {
+		for at := strings.Index(body, token); at >= 0; {
+			end := at + len(token) + strings.IndexByte(body[at+len(token):], '"')
+			body = body[:at+len(token)] + "*" + body[end:]
+			next := strings.Index(body[at+len(token):], token)
+			if next < 0 {
+				break
+			}
+			at += len(token) + next
+		}
+	}
+	var headers []string
+	for header, values := range p.Header {
+		switch header {
+		case "Date", "X-Request-Id", "Content-Length", "Set-Cookie", "Content-Security-Policy":
+		default:
+			headers = append(headers, header+": "+strings.Join(values, "|"))
+		}
+	}
+	slices.Sort(headers)
+	cookies := 0
+	for _, c := range p.Cookies() {
+		cookies += len(c.Name)
+	}
+	return fmt.Sprint(p.StatusCode, headers, cookies, strings.ReplaceAll(strings.ReplaceAll(body, p.Header.Get("X-Request-Id"), "*"), name, "NAME"))
+}
+
+func TestRow136UnknownWrongAndDisabledUsersAreAlike(t *testing.T) {
+	o := &operations{}
+	s := startAs(t, "memory", func(s *server) { o.count(s); s.Idle = true })
+	s.client()
+	s.user("ada@example.com")
+	s.user("eve@example.com", func(u *storage.User) { u.Disabled = true })
+	type try struct{ answer, work string }
+	attempt := func(name, guessed string) try {
+		b := s.browser(name)
+		form := s.signIn(b)
+		var p page
+		work := o.during(func() { p = b.submit(form, "login", url.Values{"username": {name}, "password": {guessed}}) })
+		return try{alike(p, name), strings.Join(work, " ")}
+	}
+	want := attempt("ada@example.com", "wrong horse battery staple")
+	if !strings.HasPrefix(want.answer, "401 ") || strings.Count(want.work, "UserByLogin") != 1 || strings.Count(want.work, "SwapRate") != 3 {
+		t.Fatalf("a wrong password: %s\n%s", want.work, want.answer)
+	}
+	for name, guessed := range map[string]string{
+		"nobody@example.com": password, "nobody": password, "a b@c@d": password, "eve@example.com": password, "EVE@EXAMPLE.COM": "wrong horse battery staple",
+		"Ada@Example.com": "", strings.Repeat("x", 1500): password,
+	} {
+		if got := attempt(name, guessed); got != want {
+			t.Errorf("%.40q differs from a wrong password:\n%s\n%s\nwant\n%s\n%s", name, got.work, got.answer, want.work, want.answer)
+		}
+	}
+	for _, name := range []string{"nobody@example.com", "a b@c@d"} {
+		if strings.Contains(s.Log.String(), name) {
+			t.Errorf("the log holds %q, which may be a password in the wrong field", name)
+		}
+	}
+}
+
+// Ruling 27, for clients.
+func TestRow136UnknownClientAndWrongSecretAreAlike(t *testing.T) {
+	o := &operations{}
+	s := startAs(t, "memory", func(s *server) { o.count(s); s.Idle = true })
+	s.client(func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, "client_credentials") })
+	s.client(func(c *storage.Client) { c.ID, c.Disabled = "disabled", true })
+	s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"profile"}}) // the client is known to the process
+	s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}}, as("disabled", clientSecret))
+	type try struct{ answer, work string }
+	attempt := func(path, id, secret string) try {
+		var a answer
+		work := o.during(func() {
+			a = s.post(path, url.Values{"grant_type": {"client_credentials"}, "token": {"x"}}, as(url.QueryEscape(id), url.QueryEscape(secret)))
+		})
+		s.wantError(a, http.StatusUnauthorized, "invalid_client")
+		return try{a.Raw + a.Header.Get("WWW-Authenticate"), strings.Join(work, " ")}
+	}
+	for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"} {
+		want := attempt(path, "app", "gth_cs_wrong")
+		for id, secret := range map[string]string{"nobody": clientSecret, "disabled": clientSecret, "APP": clientSecret, "app ": clientSecret, "app": "", "app\x00": clientSecret, strings.Repeat("x", 3000): "y"} {
+			if got := attempt(path, id, secret); got != want {
+				t.Errorf("%s with client %.20q: %+v, want %+v", path, id, got, want)
+			}
+		}
+	}
+}
+
+func TestRow137OneCounterForAllNamesOfAnAccount(t *testing.T) {
+	s := start(t, "memory", func(o *provider.Options) { o.Limits.LoginAccount = ratelimit.Limit{Burst: 4, Every: time.Hour} })
+	s.client()
+	s.user("ada@example.com", func(u *storage.User) { u.Username, u.UsernameKey = "Ada", "ada" })
+	for i, name := range []string{"ada@example.com", "ADA@EXAMPLE.COM", "Ada", " ada@example.com ", "ＡＤＡ@example.com", "ada＠example.com", "aDa", "ada@EXAMPLE.com."} {
+		p := s.guess(name, "wrong horse battery staple")
+		want := http.StatusUnauthorized
+		if i >= 4 {
+			want = http.StatusTooManyRequests
+		}
+		if p.StatusCode != want {
+			t.Errorf("guess %d as %q: %d, want %d", i, name, p.StatusCode, want)
+		}
+	}
+	if p := s.guess("ada@example.com", password); p.StatusCode != http.StatusTooManyRequests || p.Header.Get("Retry-After") == "" {
+		t.Errorf("the right password after the limit: %d", p.StatusCode)
+	}
+}
+
+func TestRow138StrangersDoNotLockTheOwnerOut(t *testing.T) {
+	s := start(t, "memory")
+	s.client()
+	subject := s.user("ada@example.com")
+	own := s.browser("ada@example.com")
+	own.code(nil)
+	own.submit(own.get(s.URL+"/account"), "logout", nil)
+	tried, last := 0, 0
+	for range 100 {
+		p := s.guess("ada@example.com", "wrong horse battery staple")
+		switch p.StatusCode {
+		case http.StatusUnauthorized:
+			tried++
+		case http.StatusTooManyRequests:
+			fmt.Sscan(p.Header.Get("Retry-After"), &last)
+		default:
+			t.Fatalf("a guess is answered by %d", p.StatusCode)
+		}
+	}
+	if tried > 6 || last < 1 {
+		t.Errorf("%d of 100 guesses were tried, Retry-After %d", tried, last)
+	}
+	if own.code(nil); s.sessions(subject) != 1 {
+		t.Error("the owner cannot sign in from a known device")
+	}
+	if p := s.guess("ada@example.com", password); p.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("a stranger with the right password is answered by %d", p.StatusCode)
+	}
+}
+
+// Row 142: many people sign in at once. The hash pool is bounded: nobody is signed in by chance, and clients go on being served.
+func TestRow142ParallelSignInsAreServedOrTurnedAway(t *testing.T) {
+	s := start(t, "memory", func(o *provider.Options) {
+		o.PasswordCost = 10
+		o.Limits.LoginAccount, o.Limits.LoginIP, o.Limits.LoginNet = ratelimit.Limit{}, ratelimit.Limit{}, ratelimit.Limit{}
+	})
+	s.client(func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, "client_credentials") })
+	const people = 100
+	var subjects []string
+	forms := make([]func() page, people)
+	for i := range people {
+		email := fmt.Sprintf("user%d@example.com", i)
+		subjects = append(subjects, s.user(email))
+		b := s.browser(email)
+		form := s.signIn(b)
+		forms[i] = func() page {
+			return b.submit(form, "login", url.Values{"username": {email}, "password": {password}})
+		}
+	}
+	var in, away atomic.Int64
+	var wg sync.WaitGroup
+	for _, send := range forms {
+		wg.Go(func() {
+			switch p := send(); {
+			case p.StatusCode == http.StatusSeeOther:
+				in.Add(1)
+			case p.StatusCode == http.StatusServiceUnavailable && p.Header.Get("Retry-After") != "":
+				away.Add(1)
+			default:
+				t.Errorf("a sign-in is answered by %d", p.StatusCode)
+			}
+		})
+	}
+	for range 20 { // clients are served meanwhile
+		if a := s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"profile"}}); a.Status != http.StatusOK {
+			t.Errorf("token: %d %s", a.Status, a.Raw)
+		}
+	}
+	wg.Wait()
+	sessions := 0
+	for _, subject := range subjects {
+		sessions += s.sessions(subject)
+	}
+	if in.Load() == 0 || in.Load()+away.Load() != people || int64(sessions) != in.Load() {
+		t.Errorf("%d signed in, %d turned away, %d sessions", in.Load(), away.Load(), sessions)
+	}
+}
+
+// Failures are counted where they are allowed to be: many guesses at once buy no more than one after the other.
+func TestParallelWrongSecretsBuyNothing(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("chosen-secret"), 9) // slow enough for all guesses to be under way together
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "memory", func(o *provider.Options) { o.Limits.TokenFailures = ratelimit.Limit{Burst: 5, Every: time.Hour} })
+	s.client(func(c *storage.Client) {
+		c.Secrets, c.GrantTypes = []storage.ClientSecret{{Hash: string(hash)}}, []string{"client_credentials"}
+	})
+	send := func(secret string) answer {
+		return s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"profile"}}, as("app", secret))
+	}
+	all := func(n int, secret func(i int) string) map[int]int {
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		statuses := map[int]int{}
+		for i := range n {
+			wg.Go(func() {
+				a := send(secret(i))
+				mu.Lock()
+				defer mu.Unlock()
+				statuses[a.Status]++
+				if a.Status == http.StatusTooManyRequests && (a.Str("error") != "temporarily_unavailable" || a.Header.Get("Retry-After") == "") {
+					t.Errorf("%s %v", a.Raw, a.Header)
+				}
+			})
+		}
+		wg.Wait()
+		return statuses
+	}
+	// A client that does nothing wrong may send as many as it likes at once (ruling 14).
+	if got := all(100, func(int) string { return "chosen-secret" }); got[http.StatusOK] != 100 {
+		t.Errorf("100 good requests are answered by %v", got)
+	}
+	if got := all(100, func(i int) string { return fmt.Sprint("guess-", i) }); got[http.StatusUnauthorized] != 5 || got[http.StatusTooManyRequests] != 95 {
+		t.Errorf("100 guesses are answered by %v, want 5 times 401 and 95 times 429", got)
+	}
+	if a := send("chosen-secret"); a.Status != http.StatusTooManyRequests {
+		t.Errorf("the right secret after the limit: %d", a.Status)
+	}
+	s.Clock.Advance(time.Hour)
+	if got := all(100, func(i int) string { return fmt.Sprint("more-", i) }); got[http.StatusUnauthorized] != 1 || got[http.StatusTooManyRequests] != 99 {
+		t.Errorf("an hour later 100 guesses are answered by %v, want 401 once", got)
+	}
+	s.Clock.Advance(time.Hour)
+	if a := send("chosen-secret"); a.Status != http.StatusOK {
+		t.Errorf("the right secret two hours later: %d", a.Status)
+	}
+	s.noSecrets("chosen-secret", "guess-1")
+}
+
+// Guesses at many accounts at once are bounded by the address they come from, as they would be one after the other.
+func TestParallelSprayingBuysNothing(t *testing.T) {
+	var spent atomic.Bool
+	arrived, release := make(chan struct{}), make(chan struct{})
+	s := startAs(t, "memory", func(s *server) {
+		s.Store.(*memory.Store).Fault = func(op string) error {
+			if op == "UserByLogin" && spent.CompareAndSwap(true, false) { // past the limits of the address, before those of the account
+				close(arrived)
+				<-release
+			}
+			return nil
+		}
+	}, func(o *provider.Options) {
+		o.PasswordCost = 8
+		o.Limits.LoginIP = ratelimit.Limit{Burst: 3, Every: time.Hour}
+	})
+	s.client()
+	const accounts = 12
+	forms := make([]func() page, accounts)
+	for i := range accounts {
+		email := fmt.Sprintf("user%d@example.com", i)
+		s.user(email)
+		b := s.browser(email)
+		form := s.signIn(b)
+		guessed := "summer2026 summer2026"
+		if i == 0 {
+			guessed = password
+		}
+		forms[i] = func() page { return b.submit(form, "login", url.Values{"username": {email}, "password": {guessed}}) }
+	}
+	var wg sync.WaitGroup
+	var right page
+	spent.Store(true)
+	wg.Go(func() { right = forms[0]() }) // the right guess is under way
+	<-arrived
+	var wrong, limited atomic.Int64
+	var others sync.WaitGroup
+	for _, send := range forms[1:] {
+		others.Go(func() {
+			switch p := send(); p.StatusCode {
+			case http.StatusUnauthorized:
+				wrong.Add(1)
+			case http.StatusTooManyRequests:
+				limited.Add(1)
+			default:
+				t.Errorf("a guess is answered by %d", p.StatusCode)
+			}
+		})
+	}
+	others.Wait()
+	close(release)
+	wg.Wait()
+	if wrong.Load() != 3 || limited.Load() != accounts-4 {
+		t.Errorf("%d guesses are told to be wrong and %d to wait, want 3 and %d", wrong.Load(), limited.Load(), accounts-4)
+	}
+	if right.StatusCode != http.StatusTooManyRequests || strings.Contains(fmt.Sprint(right.Header["Set-Cookie"]), "gth_sid") || s.sessions("sub-user0-example-com") != 0 {
+		t.Errorf("the right guess beyond the limit is answered by %d %v", right.StatusCode, right.Header["Set-Cookie"])
+	}
+}
+
+// What somebody typed into the wrong field stays out of the log: a secret as the client's id, a password as the user's name.
+func TestSecretsInTheWrongFieldAreNotLogged(t *testing.T) {
+	s := start(t, "memory", func(o *provider.Options) { o.Limits.TokenFailures = ratelimit.Limit{Burst: 2, Every: time.Hour} })
+	s.client()
+	for range 4 { // refused, then limited
+		s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}}, as(clientSecret, "app"))
+		s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {clientSecret}}, noBasic)
+	}
+	s.guess(password, "ada@example.com")
+	s.browser("").get(s.authorizeURL(url.Values{"client_id": {clientSecret}}))
+	s.noSecrets()
+	found := false
+	for line := range strings.Lines(s.Log.String()) {
+		var entry map[string]any
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Errorf("%v: %s", err, line)
+		}
+		found = found || entry["event"] == "limit.hit"
+	}
+	if !found {
+		t.Error("the limit was not reached")
+	}
+}
