@@ -35,8 +35,8 @@ type Options struct {
 // MaintenanceStore keeps the store small and tells whether it is alive.
 type MaintenanceStore interface {
 	// Purge deletes at most limit rows that are of no more use at now and returns how many it deleted; call it again until the answer is
-	// below limit. What goes: codes and opaque access tokens past Expires (a consumed code stays until ConsumedAt + RevocationTTL), refresh tokens
-	// past Expires or GrantExpires, sessions past Absolute, interactions past Expires, revocations past Expires, replay keys past their expiry, rates whose
+	// below limit. What goes: opaque access tokens past Expires, codes past Expires + RevocationTTL (a second use must be noticed while the tokens of the
+	// first live), refresh tokens past Expires or GrantExpires, sessions past Absolute, interactions past Expires, revocations past Expires, replay keys past their expiry, rates whose
 	// time has passed, dismissed notices, signing keys a year past RemoveAt.
 	Purge(ctx context.Context, now time.Time, limit int) (int, error)
 	// Ping answers nil if the store can be read and written, within the context's deadline.

@@ -36,8 +36,8 @@ func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error
 // useless tells whether a token's row is of no more use.
 func (s *Store) useless(t *storage.Token, past func(time.Time) bool) bool {
 	switch {
-	case t.Kind == storage.TokenCode && !t.ConsumedAt.IsZero():
-		return past(t.ConsumedAt.Add(s.ttl))
+	case t.Kind == storage.TokenCode:
+		return past(t.Expires.Add(s.ttl))
 	case t.Kind == storage.TokenRefresh:
 		return past(t.Expires) || past(t.GrantExpires)
 	default:

@@ -41,8 +41,8 @@ var filters = map[storage.RevocationKind]string{
 // deleteText takes the rows of a filter family by family and parents before children, locks included, so that two revocations never wait for each
 // other in a circle.
 func (d Dialect) deleteText(filter string) string {
-	doomed := fmt.Sprintf(`SELECT n FROM tokens WHERE %s AND grant_id < $1 ORDER BY grant_id, n LIMIT $2%s`, filter, d.Lock)
-	return fmt.Sprintf(`WITH doomed AS MATERIALIZED (%s) DELETE FROM tokens WHERE `+d.In, doomed, "n", "SELECT n FROM doomed")
+	doomed := fmt.Sprintf(`SELECT signature, kind FROM tokens WHERE %s AND grant_id < $1 ORDER BY grant_id, n LIMIT $2%s`, filter, d.Lock)
+	return `WITH doomed AS MATERIALIZED (` + doomed + `) DELETE FROM tokens WHERE (signature, kind) IN (SELECT signature, kind FROM doomed)`
 }
 
 // RevokeTokens implements storage.TokenStore.

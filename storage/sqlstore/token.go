@@ -22,9 +22,10 @@ const selectToken = `SELECT t.grant_id, t.client_id, t.subject, t.session_id, t.
 	FROM tokens t LEFT JOIN users u ON u.subject = t.subject LEFT JOIN sessions s ON s.id = t.session_id
 	WHERE t.signature = $2 AND t.kind = $1`
 
-// consumeToken marks a live token as used: $1 kind, $2 signature, $3 now, $4 successor, $5 purge time of a consumed code. The NOT EXISTS stops a
-// token that was written while its family was being revoked; its OFFSET keeps PostgreSQL from turning it into a join with all revocations.
-const consumeToken = `UPDATE tokens AS t SET consumed_at = $3, successor = $4, purge_at = CASE WHEN t.kind = 'code' THEN $5 ELSE t.purge_at END
+// consumeToken marks a live token as used: $1 kind, $2 signature, $3 now, $4 successor. It changes no indexed column, so PostgreSQL leaves the indexes
+// alone. The NOT EXISTS stops a token that was written while its family was being revoked; its OFFSET keeps PostgreSQL from turning it into a join with
+// all revocations.
+const consumeToken = `UPDATE tokens AS t SET consumed_at = $3, successor = $4
 	WHERE t.signature = $2 AND t.kind = $1 AND t.consumed_at = 0 AND t.expires > $3 AND t.grant_expires > $3
 	AND NOT EXISTS (SELECT 1 FROM revocations r
 		WHERE r.id IN (t.grant_id, t.session_id, t.subject, t.client_id, t.subject || '` + "\n" + `' || t.client_id)
@@ -50,7 +51,7 @@ func insertText(rows int) string {
 func exchangeText(rows int) string {
 	return `WITH spent AS (` + consumeToken + ` RETURNING 1) INSERT INTO tokens (` + insertColumns + `) ` + repeat(rows, ` UNION ALL `, func(row int) string {
 		return `SELECT ` + repeat(len(castColumns), `, `, func(i int) string {
-			return fmt.Sprintf("$%d::%s", 5+row*len(castColumns)+i+1, castColumns[i])
+			return fmt.Sprintf("$%d::%s", 4+row*len(castColumns)+i+1, castColumns[i])
 		}) + ` FROM spent`
 	})
 }
@@ -63,23 +64,26 @@ func repeat(n int, separator string, part func(int) string) string {
 	return strings.Join(parts, separator)
 }
 
-// purgeAt is when a token is of no more use.
-func purgeAt(t *storage.Token) time.Time {
-	if t.Kind == storage.TokenRefresh && t.GrantExpires.Before(t.Expires) {
+// purgeAt is when a token is of no more use. A code's second use must be noticed while the access tokens of its first use live.
+func (s *Store) purgeAt(t *storage.Token) time.Time {
+	switch {
+	case t.Kind == storage.TokenCode:
+		return t.Expires.Add(s.ttl)
+	case t.Kind == storage.TokenRefresh && t.GrantExpires.Before(t.Expires):
 		return t.GrantExpires
 	}
 	return t.Expires
 }
 
 // appendToken appends the values of insertColumns.
-func appendToken(args []any, t *storage.Token) []any {
+func (s *Store) appendToken(args []any, t *storage.Token) []any {
 	return append(args, string(t.Kind), t.Signature, t.GrantID, t.ClientID, t.Subject, t.SessionID, blob(t.Payload), micros(t.Created),
-		micros(t.Expires), micros(t.GrantExpires), micros(purgeAt(t)))
+		micros(t.Expires), micros(t.GrantExpires), micros(s.purgeAt(t)))
 }
 
 // CreateToken implements storage.TokenStore.
 func (s *Store) CreateToken(ctx context.Context, t *storage.Token) error {
-	_, err := s.exec(ctx, insertTokens[0], appendToken(nil, t)...)
+	_, err := s.exec(ctx, insertTokens[0], s.appendToken(nil, t)...)
 	return err
 }
 
@@ -106,7 +110,7 @@ func (s *Store) Token(ctx context.Context, kind storage.TokenKind, signature str
 // ExchangeToken implements storage.TokenStore: the conditional update of one row decides the one winner, on any number of nodes.
 func (s *Store) ExchangeToken(ctx context.Context, kind storage.TokenKind, signature string, successor []byte, next ...*storage.Token) error {
 	now := s.now()
-	consume := []any{string(kind), signature, micros(now), blob(successor), micros(now.Add(s.ttl))}
+	consume := []any{string(kind), signature, micros(now), blob(successor)}
 	if !storable(signature) {
 		return storage.ErrConsumed
 	}
@@ -115,7 +119,7 @@ func (s *Store) ExchangeToken(ctx context.Context, kind storage.TokenKind, signa
 			if err := won(q.Exec(ctx, consumeToken, consume...)); err != nil {
 				return err
 			}
-			_, err := q.Exec(ctx, sized(insertTokens, len(next), insertText), rows(nil, next)...)
+			_, err := q.Exec(ctx, sized(insertTokens, len(next), insertText), s.rows(nil, next)...)
 			return err
 		})
 	}
@@ -123,12 +127,12 @@ func (s *Store) ExchangeToken(ctx context.Context, kind storage.TokenKind, signa
 	if len(next) > 0 {
 		text = sized(exchangeTokens, len(next), exchangeText)
 	}
-	return won(s.exec(ctx, text, rows(consume, next)...))
+	return won(s.exec(ctx, text, s.rows(consume, next)...))
 }
 
-func rows(args []any, next []*storage.Token) []any {
+func (s *Store) rows(args []any, next []*storage.Token) []any {
 	for _, t := range next {
-		args = appendToken(args, t)
+		args = s.appendToken(args, t)
 	}
 	return args
 }

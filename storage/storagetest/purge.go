@@ -17,7 +17,7 @@ type perishable struct {
 func perishables() []perishable {
 	return []perishable{
 		{"Code", func(t *testing.T, f *fixture, life time.Duration) func() error {
-			return f.perishableToken(t, storage.TokenCode, life, time.Hour, false)
+			return f.perishableToken(t, storage.TokenCode, life-RevocationTTL, time.Hour, false)
 		}},
 		{"AccessToken", func(t *testing.T, f *fixture, life time.Duration) func() error {
 			return f.perishableToken(t, storage.TokenAccess, life, time.Hour, false)
@@ -160,7 +160,7 @@ func purgedKey(t *testing.T, f *fixture, life time.Duration) func() error {
 // purgeConsumedCode: a code's second use must be noticed for as long as the access tokens of its first use live.
 func purgeConsumedCode(t *testing.T, f *fixture) {
 	present := f.perishableToken(t, storage.TokenCode, time.Minute, time.Hour, true)
-	f.clock.advance(RevocationTTL - time.Microsecond)
+	f.clock.advance(time.Minute + RevocationTTL - time.Microsecond)
 	same(t, "rows purged within RevocationTTL", f.purgeAll(t, 10), 0)
 	need(t, present())
 	f.clock.advance(time.Microsecond)

@@ -149,7 +149,7 @@ func raceGrantConsent(r racer) {
 func racePurge(r racer) {
 	var old []*storage.Token
 	for range 2 * Parallel {
-		tok := r.token(storage.TokenCode)
+		tok := r.token(storage.TokenRefresh)
 		tok.Expires = tok.Created.Add(-time.Second)
 		need(r.t, r.CreateToken(bg, tok))
 		old = append(old, tok)
@@ -164,7 +164,7 @@ func racePurge(r racer) {
 	_, err := r.Purge(bg, r.clock.Now(), 1000) // what a caller that gave up early left to one that was still busy
 	need(r.t, err)
 	for _, tok := range old {
-		gone(r.t, r, "an expired code", tok)
+		gone(r.t, r, "an expired token", tok)
 	}
 }
 

@@ -74,10 +74,10 @@ CREATE TABLE consents (
 );
 CREATE INDEX consents_client ON consents (client_id);
 
--- n grows with every insert: a token's is above its parent's. purge_at is when the row is of no more use: its expiry, and for a consumed code
--- the end of the access tokens it made. Pages keep room for the update that consumes a row.
+-- n grows with every insert: a token's is above its parent's. purge_at is when the row is of no more use: its expiry, and for a code the end of
+-- the access tokens that it made. Pages keep room for the update that consumes a row.
 CREATE TABLE tokens (
-	n             BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	n             BIGINT GENERATED ALWAYS AS IDENTITY,
 	kind          TEXT COLLATE "C" NOT NULL,
 	signature     TEXT COLLATE "C" NOT NULL,
 	grant_id      TEXT COLLATE "C" NOT NULL,
@@ -91,7 +91,7 @@ CREATE TABLE tokens (
 	purge_at      BIGINT           NOT NULL,
 	consumed_at   BIGINT           NOT NULL DEFAULT 0,
 	successor     BYTEA            NOT NULL DEFAULT '',
-	UNIQUE (signature, kind)
+	PRIMARY KEY (signature, kind)
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE INDEX tokens_grant ON tokens (grant_id);
 CREATE INDEX tokens_client ON tokens (client_id, grant_id);

@@ -73,7 +73,7 @@ CREATE TABLE consents (
 );
 CREATE INDEX consents_client ON consents (client_id);
 
--- n grows with every insert: a token's is above its parent's. purge_at is when the row is of no more use: its expiry, and for a consumed code the end of the access tokens it made.
+-- n grows with every insert: a token's is above its parent's. purge_at is when the row is of no more use: its expiry, and for a code the end of the access tokens that it made.
 CREATE TABLE tokens (
 	n             INTEGER PRIMARY KEY,
 	kind          TEXT   NOT NULL,
