@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/ory/fosite"
@@ -88,6 +89,8 @@ func redeemCode(ctx context.Context, p *Pipeline, r Request) (*Award, error) {
 	}, nil
 }
 
+var verifierPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
+
 // checkBinding compares what the code was bound to: redirect_uri (RFC 6749 section 4.1.3) and code_verifier (RFC 7636 section 4.6).
 func checkBinding(p Payload, r Request) *fosite.RFC6749Error {
 	if p.RedirectURI != r.Form.Get("redirect_uri") {
@@ -101,6 +104,8 @@ func checkBinding(p Payload, r Request) *fosite.RFC6749Error {
 		return Refuse("invalid_grant", "A code_verifier was sent, but the authorization request had no code_challenge.")
 	case verifier == "":
 		return Refuse("invalid_grant", "The code_verifier is missing: the authorization request had a code_challenge.")
+	case !verifierPattern.MatchString(verifier):
+		return Refuse("invalid_grant", "The code_verifier must be 43 to 128 letters, digits and - . _ ~ characters.") // a short one can be guessed
 	}
 	sum := sha256.Sum256([]byte(verifier))
 	if subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(p.Challenge)) != 1 {
