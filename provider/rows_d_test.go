@@ -50,7 +50,7 @@ func (f *faults) Up() {
 	f.down = nil
 }
 
-// During returns the operations that were asked for while fn ran, without those of background jobs.
+// During returns the operations that were asked for while fn ran, without those that serve the copies of the process.
 func (f *faults) During(fn func()) []string {
 	f.mu.Lock()
 	f.ops = nil
@@ -59,7 +59,7 @@ func (f *faults) During(fn func()) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(f.ops), func(op string) bool {
-		return slices.Contains([]string{"Changes", "Purge", "SigningKeys", "Revocations"}, op)
+		return slices.Contains([]string{"Changes", "Purge", "SigningKeys", "Revocations", "Client"}, op)
 	})
 }
 

@@ -31,3 +31,11 @@ func addForm(r *http.Request, values url.Values) {
 func header(name, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set(name, value) }
 }
+
+// formOf reads the form that a request carries and leaves it in place.
+func formOf(r *http.Request) url.Values {
+	raw, _ := io.ReadAll(r.Body)
+	form, _ := url.ParseQuery(string(raw))
+	setBody(r, r.Header.Get("Content-Type"), string(raw))
+	return form
+}

@@ -59,7 +59,7 @@ func (e *Endpoints) readForm(r *http.Request) (form, error) {
 
 // guarded bounds failed client authentications per client and address, so that guessing is slow and the real client, elsewhere, is not locked out.
 func (e *Endpoints) guarded(w http.ResponseWriter, r *http.Request, values form, next func(http.ResponseWriter, *http.Request, form) error) error {
-	clientID := requestedClient(r, values)
+	clientID := oauth.ClaimedClient(r, values)
 	e.allowOrigin(w, r, clientID)
 	leave, retry, err := e.failures.enter(r.Context(), limitKey("token-failures", clientID, web.PeerKey(r)), e.Limits.TokenFailures)
 	if err != nil {
@@ -90,19 +90,6 @@ func (e *Endpoints) nameable(clientID string) string {
 func isRefusal(err error, code string) bool {
 	var refusal *fosite.RFC6749Error
 	return errors.As(err, &refusal) && refusal.ErrorField == code
-}
-
-// requestedClient names the client that the request claims to come from, before anything is proven.
-func requestedClient(r *http.Request, values form) string {
-	if id := values.Get("client_id"); id != "" {
-		return id
-	}
-	if id, _, ok := r.BasicAuth(); ok {
-		if plain, err := url.QueryUnescape(id); err == nil {
-			return plain
-		}
-	}
-	return ""
 }
 
 // allowOrigin lets a script read the answer if it runs on an origin that the client registered a redirect URI on.

@@ -31,7 +31,7 @@ func (e *Endpoints) token(w http.ResponseWriter, r *http.Request, values form) e
 	case !slices.Contains(grant.Types(), grantType):
 		return grant.Refuse("unsupported_grant_type", "This grant_type is not supported. Use one of "+strings.Join(grant.Types(), ", ")+".")
 	}
-	key := limitKey("token-ok", requestedClient(r, values), web.PeerKey(r))
+	key := limitKey("token-ok", oauth.ClaimedClient(r, values), web.PeerKey(r))
 	if allowed, retry, err := e.Limiter.Take(r.Context(), key, e.Limits.TokenOK); err != nil {
 		return err
 	} else if !allowed {

@@ -40,9 +40,6 @@ func (e *Endpoints) serveUserinfo(w http.ResponseWriter, r *http.Request) error 
 			return grant.Refuse("invalid_request", "The parameter "+repeated[0]+" is repeated. Send it once.")
 		}
 	}
-	if len(r.Header["Authorization"]) > 1 {
-		return grant.Refuse("invalid_request", "There is more than one Authorization header. Send one.")
-	}
 	token, err := bearer(r, values)
 	if err != nil {
 		return err

@@ -5,14 +5,15 @@ package oauth
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json" // names of members are exact, and none may be there twice
 
 	"gatehouse/storage"
 )
@@ -116,6 +117,10 @@ type assertionHead struct {
 // assertionHeader refuses every header that could bring a key or a meaning of its own (jwk, jku, x5u, x5c, crit, b64).
 func assertionHeader(assertion string) (assertionHead, error) {
 	var head assertionHead
+	// The decoders skip line breaks, and an assertion has one spelling only.
+	if strings.ContainsAny(assertion, "\r\n") {
+		return head, assertionError("it holds line breaks.")
+	}
 	encoded, _, _ := strings.Cut(assertion, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil {
@@ -151,10 +156,9 @@ func verifyWith(jws *jose.JSONWebSignature, set *jose.JSONWebKeySet, header asse
 
 func (e *Engine) checkAssertionClaims(c *storage.Client, claims *assertionClaims) (time.Time, error) {
 	now := e.Now()
-	ahead := func(seconds *float64) time.Duration {
-		return time.Duration((*seconds - float64(now.Unix())) * float64(time.Second))
-	}
-	inFuture := func(seconds *float64) bool { return seconds != nil && ahead(seconds) > assertionLeeway }
+	// Compared as numbers: a date that no time.Duration can hold must not turn into its opposite.
+	ahead := func(seconds *float64) float64 { return *seconds - float64(now.Unix()) }
+	inFuture := func(seconds *float64) bool { return seconds != nil && ahead(seconds) > assertionLeeway.Seconds() }
 	switch {
 	case claims.Issuer != c.ID || claims.Subject != c.ID:
 		return now, assertionError("iss and sub must both be the client_id.")
@@ -164,14 +168,14 @@ func (e *Engine) checkAssertionClaims(c *storage.Client, claims *assertionClaims
 		return now, assertionError("jti is missing or too long.")
 	case claims.Expires == nil:
 		return now, assertionError("exp is missing.")
-	case ahead(claims.Expires) <= -assertionLeeway:
+	case ahead(claims.Expires) <= -assertionLeeway.Seconds():
 		return now, assertionError("it has expired.")
-	case *claims.Expires > float64(now.Add(maxAssertionLife).Unix()):
+	case ahead(claims.Expires) > maxAssertionLife.Seconds():
 		return now, assertionError("exp is more than 65 minutes ahead.")
 	case inFuture(claims.IssuedAt) || inFuture(claims.NotBefore):
 		return now, assertionError("iat or nbf is in the future. Check the client's clock.")
 	}
-	return time.Unix(int64(*claims.Expires), 0), nil
+	return time.Unix(int64(math.Ceil(*claims.Expires)), 0), nil
 }
 
 // meansUs tells whether an assertion is for this server alone: the issuer, the token endpoint, or both of them (Auth.js). One more value, and another server

@@ -145,6 +145,13 @@ func readCredentials(r *http.Request, form url.Values) (credentials, error) {
 	return sent, nil
 }
 
+// ClaimedClient names the client that a request claims to come from, before anything is proven. It reads what authenticate reads, so that what is counted
+// or logged under a name and what is checked under it cannot differ.
+func ClaimedClient(r *http.Request, form url.Values) string {
+	sent, _ := readCredentials(r, form) // with an error it is what the body says
+	return sent.clientID
+}
+
 // basicAuth reads RFC 7617 credentials whose parts are form-urlencoded (RFC 6749 section 2.3.1). Other schemes count as absent.
 func basicAuth(r *http.Request) (id, secret string, present bool, err error) {
 	scheme, encoded, _ := strings.Cut(r.Header.Get("Authorization"), " ")

@@ -45,11 +45,11 @@ func newClientKeys(client *outbound.Client, now func() time.Time) *clientKeys {
 // keys returns the client's keys. A kid that the kept copy does not have causes one new fetch, at most once a minute.
 func (k *clientKeys) keys(ctx context.Context, c *storage.Client, kid string) (*jose.JSONWebKeySet, error) {
 	if c.JWKSURI == "" {
-		var set jose.JSONWebKeySet
-		if err := json.Unmarshal(c.JWKS, &set); err != nil {
+		set, err := parseKeys(c.JWKS)
+		if err != nil {
 			return nil, fmt.Errorf("decode registered jwks: %w", err)
 		}
-		return &set, nil
+		return set, nil
 	}
 	entry := k.entry(c.ID + "\n" + c.JWKSURI)
 	entry.mu.Lock()
@@ -90,15 +90,35 @@ func (k *clientKeys) entry(id string) *fetchedKeys {
 }
 
 func (k *clientKeys) fetch(ctx context.Context, uri string) (*jose.JSONWebKeySet, error) {
-	response, err := k.outbound.Get(ctx, uri, "application/json, application/jwk-set+json")
+	// Whoever asked first may be a stranger who hangs up at once; the client must not be left without keys for it.
+	response, err := k.outbound.Get(context.WithoutCancel(ctx), uri, "application/json, application/jwk-set+json")
 	if err != nil {
 		return nil, errors.Join(assertionError("its jwks_uri could not be fetched."), err)
 	}
-	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(response.Body, &set); err != nil {
+	set, err := parseKeys(response.Body)
+	if err != nil {
 		return nil, errors.Join(assertionError("its jwks_uri does not hold a JWK set."), err)
 	}
-	return &set, nil
+	return set, nil
+}
+
+// parseKeys reads the public keys of a JWK set. Keys that nothing can be verified with here, of an unknown type for example, are let be (RFC 7517
+// section 5), and so are those that are too weak, private or symmetric.
+func parseKeys(text []byte) (*jose.JSONWebKeySet, error) {
+	var raw struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return nil, err
+	}
+	set := &jose.JSONWebKeySet{}
+	for _, member := range raw.Keys {
+		var key jose.JSONWebKey
+		if json.Unmarshal(member, &key) == nil && key.Valid() && len(keyAlgorithms(key.Key)) > 0 && !weak(&key) {
+			set.Keys = append(set.Keys, key)
+		}
+	}
+	return set, nil
 }
 
 func hasKey(set *jose.JSONWebKeySet, kid string) bool {

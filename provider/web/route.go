@@ -123,6 +123,9 @@ func checkHead(r *http.Request) error {
 	if cookies > maxCookies {
 		return &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "too_many_cookies", Message: "The request carries too many cookies. Delete the cookies of this site and try again."}
 	}
+	if len(r.Header["Authorization"]) > 1 {
+		return BadRequest("There is more than one Authorization header. Send one.") // a proxy might have looked at the other
+	}
 	if strings.Count(r.URL.RawQuery, "&") >= maxParams {
 		return errTooManyParams
 	}
