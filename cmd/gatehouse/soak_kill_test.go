@@ -43,7 +43,8 @@ type killer struct {
 	workers []*worker
 	steps   atomic.Int64
 	starts  []time.Duration
-	victim  *process // killed and started again last
+	victim  *process // killed last, and running again since
+	since   time.Time
 	checked map[string]int
 }
 
@@ -94,6 +95,7 @@ func (k *killer) round(n int) {
 	k.victim.kill(k.T)
 	close(stop)
 	wait.Wait()
+	k.since = time.Now()
 	k.starts = append(k.starts, k.victim.spawn(k.T))
 	for _, w := range k.workers {
 		w.check()
@@ -360,11 +362,11 @@ func (w *worker) alive(a application, token, what string) error {
 	return nil
 }
 
-// dead demands that no process takes a token any more: the one that was started after the revocation at once, another one within a second.
+// dead demands that no process takes a token any more: one that was started after the revocation at once, others within a second.
 func (w *worker) dead(a application, token string, since time.Time, what string) error {
 	for i, p := range w.k.nodes {
 		for {
-			late := p == w.k.victim || time.Since(since) > promise
+			late := p == w.k.victim && since.Before(w.k.since) || time.Since(since) > promise
 			r, err := w.k.introspect(p, a, token)
 			if err == nil && r.ok() && !r.Active {
 				break
