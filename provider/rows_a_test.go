@@ -59,7 +59,7 @@ func TestRow1UnregisteredRedirectURIGetsAPage(t *testing.T) {
 
 // mismatch asks client "app", registered for one URI, for others.
 func mismatch(t *testing.T, row, registered string, public bool, sent ...string) {
-	s := start(t, "memory")
+	s := start(t, "memory", quickKeys)
 	s.client(func(c *storage.Client) {
 		c.RedirectURIs = []string{registered}
 		if public {

@@ -423,7 +423,7 @@ func TestRow33ChangesBetweenLoginAndCode(t *testing.T) {
 	} {
 		for _, when := range []string{"before consent", "after consent"} {
 			t.Run("row 33 "+name+" "+when, func(t *testing.T) {
-				s := start(t, "memory")
+				s := start(t, "memory", quickKeys)
 				s.client()
 				s.user("ada@example.com")
 				at := s.pausedAtConsent(nil)
@@ -464,7 +464,7 @@ func TestRow33ChangesBetweenLoginAndCode(t *testing.T) {
 		}
 	}
 	t.Run("row 33 disabled user with a session only", func(t *testing.T) {
-		s := start(t, "memory")
+		s := start(t, "memory", quickKeys)
 		s.client()
 		s.user("ada@example.com")
 		b := s.browser("ada@example.com")
@@ -516,7 +516,7 @@ func TestRow33ChangesBetweenCodeAndToken(t *testing.T) {
 		"grant type removed": {"", update(func(c *storage.Client) { c.GrantTypes = []string{"client_credentials"} }), 400, "unauthorized_client"},
 	} {
 		t.Run("row 33 "+name, func(t *testing.T) {
-			s := start(t, "memory")
+			s := start(t, "memory", quickKeys)
 			s.client()
 			s.user("ada@example.com")
 			b := s.browser("ada@example.com")
@@ -538,7 +538,7 @@ func TestRow33ChangesBetweenCodeAndToken(t *testing.T) {
 		})
 	}
 	t.Run("row 33 offline codes survive sign-out", func(t *testing.T) {
-		s := start(t, "memory")
+		s := start(t, "memory", quickKeys)
 		s.client()
 		s.user("ada@example.com")
 		b := s.browser("ada@example.com")
@@ -645,7 +645,7 @@ func TestA24ConsentFormCannotWidenTheRequest(t *testing.T) {
 		"other interaction":       {url.Values{"decision": {"allow"}, "interaction": {strings.Repeat("A", 43)}}, http.StatusForbidden, nil},
 	} {
 		t.Run("A24 "+name, func(t *testing.T) {
-			s := start(t, "memory")
+			s := start(t, "memory", quickKeys)
 			s.client()
 			s.user("ada@example.com")
 			at := s.pausedAtConsent(url.Values{"scope": {"openid profile"}})
@@ -675,7 +675,7 @@ func TestA24ConsentFormCannotWidenTheRequest(t *testing.T) {
 		"cross-site": {"Sec-Fetch-Site": {"cross-site"}}, "same-site": {"Sec-Fetch-Site": {"same-site"}}, "foreign origin": {"Origin": {"https://evil.example"}}, "null origin": {"Origin": {"null"}},
 	} {
 		t.Run("A24 row 27 POST from elsewhere "+name, func(t *testing.T) {
-			s := start(t, "memory")
+			s := start(t, "memory", quickKeys)
 			s.client()
 			s.user("ada@example.com")
 			at := s.pausedAtConsent(nil)

@@ -175,7 +175,7 @@ func TestRow21MaxAge(t *testing.T) {
 func TestRow22PromptLoginWithAnOldSession(t *testing.T) {
 	for name, values := range map[string]url.Values{"prompt=login": {"prompt": {"login"}}, "max_age": {"max_age": {"60"}}, "max_age=0": {"max_age": {"0"}}, "login and consent": {"prompt": {"login consent"}}, "select_account": {"prompt": {"select_account"}}} {
 		t.Run("row 22 A15 "+name, func(t *testing.T) {
-			s := start(t, "memory", longSessions)
+			s := start(t, "memory", quickKeys, longSessions)
 			s.client()
 			s.user("ada@example.com")
 			b := s.browser("ada@example.com")
@@ -220,7 +220,7 @@ func TestRow22PromptLoginWithAnOldSession(t *testing.T) {
 		})
 	}
 	t.Run("row 22 the other tab signs in anew", func(t *testing.T) {
-		s := start(t, "memory", longSessions)
+		s := start(t, "memory", quickKeys, longSessions)
 		s.client()
 		s.user("ada@example.com")
 		b := s.browser("ada@example.com")

@@ -85,7 +85,7 @@ func TestRow35CodeReplayKillsGrant(t *testing.T) {
 		"without PKCE":     {func(c *storage.Client) { c.Profile = "compatible" }, url.Values{"code_challenge": {""}, "code_challenge_method": {""}}, false},
 	} {
 		t.Run("row 35 T5 "+name, func(t *testing.T) {
-			s := start(t, "memory")
+			s := start(t, "memory", quickKeys)
 			s.client(tc.client)
 			s.user("ada@example.com")
 			b := s.browser("ada@example.com")
@@ -115,7 +115,7 @@ func TestRow35CodeReplayKillsGrant(t *testing.T) {
 		})
 	}
 	t.Run("row 35 T5 public client", func(t *testing.T) {
-		s := start(t, "memory")
+		s := start(t, "memory", quickKeys)
 		s.publicClient("spa", callback)
 		s.user("ada@example.com")
 		code := s.browser("ada@example.com").code(url.Values{"client_id": {"spa"}})
@@ -127,8 +127,8 @@ func TestRow35CodeReplayKillsGrant(t *testing.T) {
 		s.wantError(refreshed, http.StatusBadRequest, "invalid_grant")
 	})
 	t.Run("row 35 T5 seen by another node within a second", func(t *testing.T) {
-		s := start(t, "memory")
-		second := s.node()
+		s := start(t, "memory", quickKeys)
+		second := s.node(quickKeys)
 		s.client()
 		s.user("ada@example.com")
 		code := s.browser("ada@example.com").code(nil)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"gatehouse/provider"
 	"gatehouse/storage"
 )
 
@@ -184,6 +185,9 @@ func (s *server) noSecrets(secrets ...string) {
 		}
 	}
 }
+
+// quickKeys spares tests that boot many servers the making of RSA keys.
+func quickKeys(o *provider.Options) { o.Keys.Algorithms, o.Keys.IDToken = []string{"ES256"}, "ES256" }
 
 // eventually waits for what another process, or this one's next poll, must notice: the promise is a second, the rest is for slow machines.
 func (s *server) eventually(what string, done func() bool) {
