@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"gatehouse/provider/grant"
 	"gatehouse/provider/keys"
@@ -90,13 +91,26 @@ func serveDocument(w http.ResponseWriter, r *http.Request, d document) error {
 	h := w.Header()
 	h.Set("Cache-Control", "public, max-age=300")
 	h.Set("ETag", d.etag)
-	if r.Header.Get("If-None-Match") == d.etag {
+	if holds(r.Header.Values("If-None-Match"), d.etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	h.Set("Content-Type", "application/json")
 	_, err := w.Write(d.body)
 	return err
+}
+
+// holds tells whether If-None-Match names the entity tag (RFC 9110 section 13.1.2): a list, compared weakly, because proxies that compress mark tags
+// as weak.
+func holds(lines []string, etag string) bool {
+	for _, line := range lines {
+		for _, tag := range strings.Split(line, ",") {
+			if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (e *Endpoints) issuerPath() string {

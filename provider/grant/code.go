@@ -145,11 +145,16 @@ func (p *Pipeline) kill(ctx context.Context, row *storage.Token, what string) er
 	return errGone(what)
 }
 
-// wantedResources returns the audience of this access token: a subset of what was granted (RFC 8707 section 2.2), all of it if none is named.
+// wantedResources returns the audience of this access token: a subset of what was granted (RFC 8707 section 2.2), or, if none is named, all of it that
+// the client may still have. A grant for resources that are all gone is not one for this server's own endpoints: it is refused.
 func (p *Pipeline) wantedResources(r Request, granted Payload) ([]string, error) {
 	wanted := r.Resources()
 	if len(wanted) == 0 {
-		return granted.Resources, nil
+		kept := slices.DeleteFunc(slices.Clone(granted.Resources), func(uri string) bool { return p.Resources.CheckWanted(r.Client, []string{uri}) != nil })
+		if len(kept) == 0 && len(granted.Resources) > 0 {
+			return nil, p.Resources.CheckWanted(r.Client, granted.Resources)
+		}
+		return kept, nil
 	}
 	if err := p.Resources.CheckWanted(r.Client, wanted); err != nil {
 		return nil, err
