@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -258,5 +259,26 @@ func TestLoginErrorIsAnnounced(t *testing.T) {
 	}
 	if attr(byID(tree, "password"), "value") != "" {
 		t.Error("the page carries a password")
+	}
+}
+
+func TestPermissionsAreReadFromWhoYouAreToWhatOutlivesTheVisit(t *testing.T) {
+	asked := []string{"b.write", "address", "email", "offline_access", "openid", "phone", "profile", "a.read"}
+	want := []string{"openid", "profile", "email", "phone", "address", "b.write", "a.read", "offline_access"}
+	var page Consent
+	for _, name := range asked {
+		page.Scopes = append(page.Scopes, ScopeView{Name: name})
+	}
+	for place, list := range map[string][]ScopeView{"consent": page.Permissions(), "account": ConnectedApp{Scopes: asked}.Permissions()} {
+		var got []string
+		for _, s := range list {
+			got = append(got, s.Name)
+			if s.Title == "" {
+				t.Errorf("%s: %s has no words", place, s.Name)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", place, got, want)
+		}
 	}
 }

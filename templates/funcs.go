@@ -22,7 +22,6 @@ func (s *Set) funcs() template.FuncMap {
 		"date":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
 		"moment":   func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"scope":    func(name string) ScopeView { return ScopeView{Name: name}.words() },
 		"compare":  compare,
 		"client":   func(name, logo string) ClientView { return ClientView{Name: name, LogoURL: logo} },
 	}

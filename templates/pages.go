@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -67,16 +68,11 @@ func (c Consent) Title() string  { return "Allow access for " + c.Client.Label()
 
 // Permissions are the scopes in words; access that outlives the session is always among them.
 func (c Consent) Permissions() []ScopeView {
-	list := make([]ScopeView, 0, len(c.Scopes)+1)
-	named := false
-	for _, s := range c.Scopes {
-		list = append(list, s.words())
-		named = named || s.Name == offlineAccess
+	list := slices.Clone(c.Scopes)
+	if c.Offline && !slices.ContainsFunc(list, func(s ScopeView) bool { return s.Name == offlineAccess }) {
+		list = append(list, ScopeView{Name: offlineAccess})
 	}
-	if c.Offline && !named {
-		list = append(list, ScopeView{Name: offlineAccess}.words())
-	}
-	return list
+	return inWords(list)
 }
 
 // Error is the page of a request that cannot go on.
@@ -155,6 +151,15 @@ type ConnectedApp struct {
 
 // Label is the name to show.
 func (c ConnectedApp) Label() string { return ClientView{ID: c.ClientID, Name: c.Name}.Label() }
+
+// Permissions are the scopes in words.
+func (c ConnectedApp) Permissions() []ScopeView {
+	list := make([]ScopeView, 0, len(c.Scopes))
+	for _, name := range c.Scopes {
+		list = append(list, ScopeView{Name: name})
+	}
+	return inWords(list)
+}
 
 // NoticeView is a message to the person that stays until it is dismissed.
 type NoticeView struct{ ID, Text string }
