@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatehouse/provider"
+	"gatehouse/provider/grant"
 	"gatehouse/provider/oauth"
 	"gatehouse/storage"
 	"gatehouse/storage/memory"
@@ -468,6 +469,50 @@ func TestRow50GrantTypeTakenAway(t *testing.T) {
 	})
 	if a := s.wantOK(s.redeem(s.browser("ada@example.com").code(nil))); a.Str("refresh_token") != "" {
 		t.Error("a client without the grant got a refresh token")
+	}
+}
+
+// Row 50, second line: a row that outlived its user or session, because it was written while they went, is worth nothing either.
+func TestRow50RowsWithoutALivingOwner(t *testing.T) {
+	s := start(t, "memory")
+	s.client()
+	alive, gone := s.user("ada@example.com"), s.user("bob@example.com")
+	if _, err := s.Store.UpdateUser(t.Context(), gone, func(u *storage.User) error { u.Disabled = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		subject, session string
+		status           int
+	}{
+		"living user": {alive, "", 200}, "disabled user": {gone, "", 400}, "deleted user": {"nobody", "", 400}, "ended session": {alive, "ended", 400},
+	} {
+		t.Run("row 50 "+name, func(t *testing.T) {
+			for kind, prefix := range map[storage.TokenKind]string{storage.TokenRefresh: oauth.PrefixRefresh, storage.TokenCode: oauth.PrefixCode} {
+				token, signature := oauth.Mint(prefix)
+				family, err := grant.NewGrantID()
+				if err != nil {
+					t.Fatal(err)
+				}
+				now := s.Clock.Now()
+				err = s.Store.CreateToken(t.Context(), &storage.Token{
+					Kind: kind, Signature: signature, GrantID: family, ClientID: "app", Subject: test.subject, SessionID: test.session,
+					Payload: []byte(`{"scope":["openid"]}`), Created: now, Expires: now.Add(time.Minute), GrantExpires: now.Add(time.Hour),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				values := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}
+				if kind == storage.TokenCode {
+					values = url.Values{"grant_type": {"authorization_code"}, "code": {token}}
+				}
+				a := s.post("/oauth2/token", values)
+				if test.status == http.StatusOK {
+					s.wantOK(a)
+				} else {
+					s.wantError(a, test.status, "invalid_grant")
+				}
+			}
+		})
 	}
 }
 
