@@ -65,7 +65,7 @@ func TestSoakRotate(t *testing.T) {
 // rotate rotates one algorithm by the command line and returns the kid that signs next.
 func (r *rotation) rotate(alg string) string {
 	r.Helper()
-	text := r.command("", "keys", "rotate", "--alg", alg, "--format", "json")
+	text := r.persist("keys", "rotate", "--alg", alg, "--format", "json")
 	var list []struct {
 		Kid string `json:"kid"`
 	}

@@ -30,7 +30,7 @@ import (
 // The soak tests drive servers that are processes of their own, as clients and browsers do. make test runs them in short form, make soak in the
 // long one that counts. The program is the test binary itself, so that the short form runs it with the race detector.
 
-// soakCount is how often a soak does what it does.
+// soakCount is how often a soak does what it does. GATEHOUSE_SOAK_ROUNDS makes the long form shorter.
 func soakCount(short, long int) int {
 	if os.Getenv("GATEHOUSE_SOAK") == "" {
 		return short
@@ -133,13 +133,15 @@ type application struct {
 	Secret string `json:"client_secret"`
 }
 
-// onEverySite runs a soak on SQLite with one process and on PostgreSQL with two.
+// onEverySite runs a soak on SQLite with one process and on PostgreSQL with two, side by side.
 func onEverySite(t *testing.T, soak func(s *site)) {
 	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
 		path := filepath.Join(t.TempDir(), "gatehouse.db")
 		soak(newSite(t, 1, "sqlite", path, "GATEHOUSE_STORAGE_URL=sqlite:"+path))
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
 		address := postgrestest.Start(t)
 		soak(newSite(t, 2, "pgx", address, "GATEHOUSE_STORAGE_URL="+address, "GATEHOUSE_SECRETS_KEYS=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="))
 	})
@@ -192,11 +194,34 @@ func (s *site) register(format string) (a application) {
 // command runs a command of the program beside the running servers.
 func (s *site) command(stdin string, args ...string) string {
 	s.Helper()
+	out, err := s.try(stdin, args...)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return out
+}
+
+func (s *site) try(stdin string, args ...string) (string, error) {
 	var out, errOut strings.Builder
 	if code := run(s.Context(), args, s.nodes[0].env, strings.NewReader(stdin), &out, &errOut); code != 0 {
-		s.Fatalf("%v ends with %d: %s", args, code, errOut.String())
+		return "", fmt.Errorf("%v ends with %d: %s", args, code, errOut.String())
 	}
-	return out.String()
+	return out.String(), nil
+}
+
+// persist is an operator who tries again when a database under all this load lets the command wait too long for a connection.
+func (s *site) persist(args ...string) string {
+	s.Helper()
+	for tries := 1; ; tries++ {
+		out, err := s.try("", args...)
+		if err == nil {
+			return out
+		}
+		if tries == 5 || !strings.Contains(err.Error(), "connect: storage unavailable") {
+			s.Fatal(err)
+		}
+		s.Log(err)
+	}
 }
 
 // count asks the database for one number.
