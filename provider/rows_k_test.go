@@ -204,11 +204,11 @@ func TestRow138StrangersDoNotLockTheOwnerOut(t *testing.T) {
 // Row 142: many people sign in at once. The hash pool is bounded: nobody is signed in by chance, and clients go on being served.
 func TestRow142ParallelSignInsAreServedOrTurnedAway(t *testing.T) {
 	s := start(t, "memory", func(o *provider.Options) {
-		o.PasswordCost = 10
+		o.PasswordCost = 6
 		o.Limits.LoginAccount, o.Limits.LoginIP, o.Limits.LoginNet = ratelimit.Limit{}, ratelimit.Limit{}, ratelimit.Limit{}
 	})
 	s.client(func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, "client_credentials") })
-	const people = 100
+	const people = 60
 	var subjects []string
 	forms := make([]func() page, people)
 	for i := range people {
@@ -251,7 +251,7 @@ func TestRow142ParallelSignInsAreServedOrTurnedAway(t *testing.T) {
 
 // Failures are counted where they are allowed to be: many guesses at once buy no more than one after the other.
 func TestParallelWrongSecretsBuyNothing(t *testing.T) {
-	hash, err := bcrypt.GenerateFromPassword([]byte("chosen-secret"), 9) // slow enough for all guesses to be under way together
+	hash, err := bcrypt.GenerateFromPassword([]byte("chosen-secret"), 6) // slow enough for all guesses to be under way together
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestParallelSprayingBuysNothing(t *testing.T) {
 			return nil
 		}
 	}, func(o *provider.Options) {
-		o.PasswordCost = 8
+		o.PasswordCost = 5
 		o.Limits.LoginIP = ratelimit.Limit{Burst: 3, Every: time.Hour}
 	})
 	s.client()
