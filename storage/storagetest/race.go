@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -88,15 +89,20 @@ func runRaces(t *testing.T, f *fixture) {
 	t.Run("RevocationsAreSeenInOrder", func(t *testing.T) { raceRevocationPoller(racer{f, t}, rounds) })
 }
 
-// Soak runs the races for hours, each on a database of its own. It skips unless GATEHOUSE_SOAK is set, as make soak does.
+// Soak runs the races for hours, each on a database of its own. It skips unless GATEHOUSE_SOAK is set, as make soak does; GATEHOUSE_SOAK_ROUNDS lowers
+// SoakRounds.
 func Soak(t *testing.T, open SharedOpener) {
 	t.Helper()
 	if os.Getenv("GATEHOUSE_SOAK") == "" {
 		t.Skip("GATEHOUSE_SOAK is not set: the long races are run by make soak")
 	}
+	limit := SoakRounds
+	if n, err := strconv.Atoi(os.Getenv("GATEHOUSE_SOAK_ROUNDS")); err == nil {
+		limit = min(n, limit)
+	}
 	for _, race := range races() {
 		t.Run(race.name, func(t *testing.T) {
-			clock, rounds := newClock(), SoakRounds
+			clock, rounds := newClock(), limit
 			if !race.once {
 				rounds = max(rounds/10, 1)
 			}
