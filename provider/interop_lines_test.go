@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 
 	"gatehouse/provider"
 	"gatehouse/provider/oauth"
@@ -170,6 +172,55 @@ func TestInteropFailedAuthenticationKeepsTheCode(t *testing.T) {
 				t.Errorf("the code is gone: %d %s", a.Status, a.Raw)
 			}
 		})
+	}
+}
+
+// TestInteropBasicIsFormURLEncoded: x/oauth2, Auth.js and openid-client encode id and secret before base64 (RFC 6749 section 2.3.1). The style is given, for
+// the automatic one would try the body after a refusal.
+func TestInteropBasicIsFormURLEncoded(t *testing.T) {
+	s := start(t, "memory")
+	for i, c := range []struct{ id, secret string }{
+		{"plain", "generated_like-1234"}, {"colon:id", "pass:word"}, {"plus+id", "a+b+c+d+e"}, {"per%cent", "100%25%zz"}, {"sp ace", "&=?/#~!*'()"}, {"urn:example:app/1", "\u00fcber-geheim"},
+	} {
+		t.Run(c.id, func(t *testing.T) {
+			s.client(func(client *storage.Client) {
+				client.ID, client.Secrets = c.id, []storage.ClientSecret{{Hash: chosenSecret(t, c.secret)}}
+				client.GrantTypes, client.Scopes = []string{"client_credentials"}, []string{"reports:read"}
+			})
+			for _, style := range []oauth2.AuthStyle{oauth2.AuthStyleInHeader, oauth2.AuthStyleInParams} {
+				config := clientcredentials.Config{ClientID: c.id, ClientSecret: c.secret, TokenURL: s.URL + "/oauth2/token", AuthStyle: style}
+				if _, err := config.Token(t.Context()); err != nil {
+					t.Errorf("style %v: %v", style, err)
+				}
+				config.ClientSecret += "x"
+				if _, err := config.Token(t.Context()); err == nil {
+					t.Errorf("style %v: a wrong secret is accepted", style)
+				}
+			}
+			plain := s.on(t).post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}}, as(c.id, c.secret))
+			if i == 0 && plain.Status != http.StatusOK { // as MCP SDK v1 sends it: the same bytes, if nothing needs encoding
+				t.Errorf("not encoded: %d %s", plain.Status, plain.Raw)
+			}
+		})
+	}
+}
+
+// TestInteropAssertionBesideBasic: x/oauth2 first sends an empty Basic secret beside the assertion, and then the very same assertion alone.
+func TestInteropAssertionBesideBasic(t *testing.T) {
+	var key clientKey
+	s := interop(t, func(c *storage.Client) {
+		key = keyClient(t, c)
+		c.GrantTypes, c.Scopes = []string{"client_credentials"}, []string{"reports:read"}
+	})
+	for _, secret := range []string{"", "x"} {
+		assertion := key.assertion(t, "app", s.URL)
+		form := url.Values{
+			"grant_type": {"client_credentials"}, "client_assertion": {assertion}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+		}
+		s.wantError(s.post("/oauth2/token", form, as("app", secret)), http.StatusBadRequest, "invalid_request")
+		if a := s.post("/oauth2/token", form, noBasic); a.Status != http.StatusOK {
+			t.Errorf("the assertion was used up by the refusal: %d %s", a.Status, a.Raw)
+		}
 	}
 }
 
