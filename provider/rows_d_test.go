@@ -489,7 +489,7 @@ func TestRow50RowsWithoutALivingOwner(t *testing.T) {
 		t.Run("row 50 "+name, func(t *testing.T) {
 			for kind, prefix := range map[storage.TokenKind]string{storage.TokenRefresh: oauth.PrefixRefresh, storage.TokenCode: oauth.PrefixCode} {
 				token, signature := oauth.Mint(prefix)
-				family, err := grant.NewGrantID()
+				family, err := grant.NewGrantID(s.Clock.Now())
 				if err != nil {
 					t.Fatal(err)
 				}

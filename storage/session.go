@@ -12,14 +12,16 @@ type Session struct {
 	// CookieHash is the base64url SHA-256 of the cookie value. Unique.
 	CookieHash string
 	Subject    string
-	AuthTime   time.Time
-	AMR        []string // RFC 8176
-	ACR        string
-	UserAgent  string
-	IP         string
-	Created    time.Time
-	LastSeen   time.Time
-	Absolute   time.Time // the session is over at this time, whatever happens
+	// Epoch is the user's epoch under which the sign-in was proven.
+	Epoch     int64
+	AuthTime  time.Time
+	AMR       []string // RFC 8176
+	ACR       string
+	UserAgent string
+	IP        string
+	Created   time.Time
+	LastSeen  time.Time
+	Absolute  time.Time // the session is over at this time, whatever happens
 }
 
 // SessionStore keeps browser sessions. Whether a session is idle is the caller's business; rows stay until Absolute, because refresh tokens that
@@ -27,8 +29,8 @@ type Session struct {
 type SessionStore interface {
 	// CreateSession stores a new session. ExistsError{"id"} for a taken id or cookie.
 	CreateSession(ctx context.Context, s *Session) error
-	// SessionByCookie returns the session and its user in one read. ErrNotFound if there is none or it is past Absolute. The user may be
-	// disabled.
+	// SessionByCookie returns the session and its user in one read. ErrNotFound if there is none, it is past Absolute, or its Epoch is not the
+	// user's any more. The user may be disabled.
 	SessionByCookie(ctx context.Context, cookieHash string) (*Session, *User, error)
 	// UpdateSession reads, changes and writes in one transaction. ID and Subject cannot change. After it the old cookie hash finds nothing. ErrNotFound.
 	UpdateSession(ctx context.Context, id string, change func(*Session) error) (*Session, error)

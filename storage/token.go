@@ -84,7 +84,7 @@ type TokenStore interface {
 	ExchangeToken(ctx context.Context, kind TokenKind, signature string, successor []byte, next ...*Token) error
 	// RevokeTokens deletes every row that r names (codes, refresh tokens, opaque access tokens; consumed ones too) and writes r, in one transaction, bumping
 	// TopicRevocations. It returns how many rows it deleted; none is no error. RevokeToken deletes the access token with that signature, RevokeGrant the whole
-	// family; the other kinds delete the families whose GrantID (a UUIDv7) was born up to Before.
+	// family; the other kinds delete everything stored, or, with a Before, the families whose GrantID (a UUIDv7) was born up to it.
 	RevokeTokens(ctx context.Context, r Revocation) (int, error)
 }
 

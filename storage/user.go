@@ -16,6 +16,9 @@ type User struct {
 	Username      string // never holds an @, so that it cannot collide with an e-mail
 	UsernameKey   string
 	Disabled      bool
+	// Epoch is set by the backend: it grows when all that was proven or granted before must end (SetPassword, a change that sets Disabled). What was
+	// proven under an older epoch, by a request that was under way, is worth nothing.
+	Epoch int64
 	// Claims are the other standard claims (OIDC Core 5.1), in the types that JSON gives them: name, given_name, phone_number, address...
 	Claims  map[string]any
 	Created time.Time

@@ -99,7 +99,7 @@ func (s *shelf) token(kind storage.TokenKind, family string) *storage.Token {
 func (s *shelf) operations(ctx context.Context) map[string]func() (measured func() error) {
 	fresh := func(kind storage.TokenKind) *storage.Token {
 		s.t.Helper()
-		family, err := grant.NewGrantID()
+		family, err := grant.NewGrantID(time.Now())
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -38,6 +38,8 @@ type Payload struct {
 	AMR      []string `json:"amr,omitempty"`
 	// SID is the browser session's id, also for tokens that outlive it.
 	SID string `json:"sid,omitempty"`
+	// Epoch is the user's epoch when the user allowed this: a password change that was under way at that moment ends it all the same.
+	Epoch int64 `json:"epoch,omitempty"`
 	// Offline is true if offline_access was granted: the tokens outlive the browser session.
 	Offline bool `json:"offline,omitempty"`
 }

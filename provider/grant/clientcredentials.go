@@ -27,7 +27,7 @@ func redeemClientCredentials(_ context.Context, p *Pipeline, r Request) (*Award,
 	if err := p.Resources.CheckWanted(r.Client, resources); err != nil {
 		return nil, err
 	}
-	grantID, err := NewGrantID()
+	grantID, err := NewGrantID(r.Now)
 	if err != nil {
 		return nil, err
 	}

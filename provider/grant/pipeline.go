@@ -109,7 +109,7 @@ func (h handler) redeem(ctx context.Context, s *TokenSession) (*Award, error) {
 		return nil, err
 	}
 	if row := award.Row; row != nil && row.Subject != "" {
-		if row.User == nil || row.User.Disabled {
+		if row.User == nil || row.User.Disabled || row.User.Epoch != award.Payload.Epoch {
 			return nil, Refuse("invalid_grant", "The user that this grant belongs to is no longer active.")
 		}
 		if !row.SessionAlive {
@@ -230,12 +230,17 @@ func boundSession(p Payload) string {
 	return p.SID
 }
 
-// NewGrantID returns a new family id: a UUIDv7, whose time revocations are compared with.
-func NewGrantID() (string, error) {
-	id, err := uuid.NewV7()
+// NewGrantID returns a new family id: a UUIDv7 (RFC 9562 section 5.7), whose time revocations are compared with. It takes the clock that revocations
+// take, not the system's.
+func NewGrantID(now time.Time) (string, error) {
+	id, err := uuid.NewRandom()
 	if err != nil {
 		return "", fmt.Errorf("make grant id: %w", err)
 	}
+	for i, ms := 5, now.UnixMilli(); i >= 0; i, ms = i-1, ms>>8 {
+		id[i] = byte(ms)
+	}
+	id[6] = id[6]&0x0f | 0x70
 	return id.String(), nil
 }
 

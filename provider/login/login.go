@@ -123,7 +123,7 @@ func (l *Login) submit(w http.ResponseWriter, r *http.Request) error {
 
 // succeed starts the session with a new cookie, pins the user and returns to the request.
 func (l *Login) succeed(w http.ResponseWriter, r *http.Request, flow *storage.Interaction, user *storage.User) error {
-	started, err := l.Sessions.Start(w, r, session.Login{Subject: user.Subject, AMR: []string{"pwd"}, ACR: "1"})
+	started, err := l.Sessions.Start(w, r, session.Login{Subject: user.Subject, AMR: []string{"pwd"}, ACR: "1", Epoch: user.Epoch})
 	if err != nil {
 		return fmt.Errorf("start session: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -59,7 +60,7 @@ func (r *AuthorizeRequest) Has(scope string) bool { return slices.Contains(r.Sco
 func (r *AuthorizeRequest) Authorization(s *storage.Session) *grant.Authorization {
 	return &grant.Authorization{Client: r.Client, Subject: s.Subject, Payload: grant.Payload{
 		Scopes: r.Scopes, Resources: r.Resources, RedirectURI: r.Params.Get("redirect_uri"), Challenge: r.Challenge, Nonce: r.Nonce,
-		AuthTime: s.AuthTime.Unix(), ACR: s.ACR, AMR: s.AMR, SID: s.ID, Offline: r.Has("offline_access"),
+		AuthTime: s.AuthTime.Unix(), ACR: s.ACR, AMR: s.AMR, SID: s.ID, Epoch: s.Epoch, Offline: r.Has("offline_access"),
 	}}
 }
 
@@ -83,8 +84,9 @@ func (e *Engine) ParseAuthorize(ctx context.Context, r *http.Request, params url
 			return req, err
 		}
 	}
+	// fosite gets parameters of its own and no body: it must not add to what was checked.
 	request := *r
-	request.Form, request.PostForm = params, url.Values{}
+	request.Form, request.PostForm, request.Body, request.Header = maps.Clone(params), url.Values{}, http.NoBody, http.Header{}
 	requester, err := e.fosite.NewAuthorizeRequest(ctx, &request)
 	// A missing state is the client's choice, and fosite's last check.
 	if err != nil && !(req.State == "" && errors.Is(err, fosite.ErrInvalidState)) {

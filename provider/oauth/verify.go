@@ -154,12 +154,12 @@ func (e *Engine) introspectRefresh(ctx context.Context, caller *storage.Client, 
 	if err != nil {
 		return Introspection{}, err
 	}
-	if row.ClientID != caller.ID || !refreshLives(row, e.Now()) {
-		return Introspection{}, nil
-	}
 	var payload grant.Payload
 	if err := json.Unmarshal(row.Payload, &payload); err != nil {
 		return Introspection{}, fmt.Errorf("decode refresh token row: %w", err)
+	}
+	if row.ClientID != caller.ID || !refreshLives(row, e.Now()) || row.User.Epoch != payload.Epoch {
+		return Introspection{}, nil
 	}
 	return Introspection{
 		Active: true, Issuer: e.Issuer, Subject: row.Subject, ClientID: row.ClientID, Scope: strings.Join(payload.Scopes, " "), TokenUse: "refresh_token",

@@ -64,6 +64,8 @@ type Login struct {
 	Subject string
 	AMR     []string // RFC 8176
 	ACR     string
+	// Epoch is the user's epoch when the sign-in was proven: if it has moved on since, the session is dead from the start.
+	Epoch int64
 }
 
 // memoKey is where the outcome of a request's one read is kept.
@@ -135,7 +137,7 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*
 	fill := func(row *storage.Session) error {
 		now := s.now()
 		row.CookieHash, row.AuthTime, row.LastSeen, row.Absolute = web.Hash(cookie), now, now, now.Add(s.Absolute)
-		row.AMR, row.ACR = login.AMR, login.ACR
+		row.AMR, row.ACR, row.Epoch = login.AMR, login.ACR, login.Epoch
 		row.UserAgent, row.IP = printable(r.UserAgent()), peer(r)
 		return nil
 	}

@@ -46,7 +46,7 @@ func (s *Store) SessionByCookie(ctx context.Context, cookieHash string) (*storag
 	}
 	defer end()
 	b := s.holder(cookieHash)
-	if b == nil || !s.clock().Before(b.Absolute) || s.users[b.Subject] == nil {
+	if b == nil || !s.clock().Before(b.Absolute) || s.users[b.Subject] == nil || s.users[b.Subject].record.Epoch != b.Epoch {
 		return nil, nil, storage.ErrNotFound
 	}
 	return clone(b), loaded(s.users[b.Subject].record), nil

@@ -148,13 +148,15 @@ func (s *Store) revoke(r storage.Revocation) int {
 	must(r.ID != "" && slices.Contains(kinds, r.Kind), "a revocation of kind %q and id %q", r.Kind, r.ID)
 	must(r.Kind != storage.RevokeSubjectClient || strings.Count(r.ID, "\n") == 1, "subject+client id %q", r.ID)
 	now := s.clock()
+	doomed := r
 	if r.Before.IsZero() {
-		r.Before = now
+		// Whatever is stored by now goes, also what a node whose clock is ahead has stored.
+		r.Before, doomed.Before = now, time.Unix(1<<40, 0)
 	}
 	r.Before, r.Expires, r.Version = r.Before.UTC().Truncate(time.Millisecond), now.Add(s.ttl), s.bump(storage.TopicRevocations)
 	n := 0
 	for key, t := range s.tokens {
-		if names(r, t) {
+		if names(doomed, t) {
 			delete(s.tokens, key)
 			n++
 		}

@@ -57,7 +57,7 @@ func (s *Store) CreateUser(ctx context.Context, u *storage.User, password string
 	if err := s.taken(u); err != nil {
 		return err
 	}
-	u.Created = s.clock()
+	u.Created, u.Epoch = s.clock(), 0
 	u.Updated = u.Created
 	s.users[u.Subject] = &user{stored(u), password}
 	return nil
@@ -109,12 +109,13 @@ func (s *Store) UpdateUser(ctx context.Context, subject string, change func(*sto
 	if err := change(u); err != nil {
 		return nil, err
 	}
-	u.Subject, u.Created, u.Updated = subject, row.record.Created, s.clock()
+	u.Subject, u.Created, u.Updated, u.Epoch = subject, row.record.Created, s.clock(), row.record.Epoch
 	checkUser(u)
 	if err := s.taken(u); err != nil {
 		return nil, err
 	}
 	if u.Disabled && !row.record.Disabled {
+		u.Epoch++
 		s.signOut(subject)
 	}
 	row.record = stored(u)
@@ -166,6 +167,7 @@ func (s *Store) SetPassword(ctx context.Context, subject, encoded string) error 
 		return storage.ErrNotFound
 	}
 	row.password = encoded
+	row.record.Epoch++
 	s.signOut(subject)
 	return nil
 }

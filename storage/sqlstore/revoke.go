@@ -64,7 +64,7 @@ func (s *Store) RevokeTokens(ctx context.Context, r storage.Revocation) (n int, 
 // revocation's version is taken last: its row lock, held until the commit, makes versions appear in their order.
 func (s *Store) revoke(ctx context.Context, q Query, r storage.Revocation) (int, error) {
 	now := s.now()
-	before := r.Before
+	before, doomed := r.Before, everyGrant
 	if before.IsZero() {
 		before = now
 	}
@@ -73,16 +73,20 @@ func (s *Store) revoke(ctx context.Context, q Query, r storage.Revocation) (int,
 	if r.Kind == storage.RevokeGrant {
 		below = everyGrant
 	}
+	// Whatever is stored by now goes, also what a node whose clock is ahead has stored; a given Before spares what came later.
+	if !r.Before.IsZero() {
+		doomed = below
+	}
 	text, args := deleteToken, []any{r.ID}
 	if r.Kind != storage.RevokeToken {
 		filter, known := filters[r.Kind]
 		if !known {
 			return 0, unavailable("revoke tokens", fmt.Errorf("unknown kind %q", r.Kind))
 		}
-		text, args = s.dialect.deleteText(filter), []any{below, revokeBatch, r.ID}
+		text, args = s.dialect.deleteText(filter), []any{doomed, revokeBatch, r.ID}
 		if r.Kind == storage.RevokeSubjectClient {
 			subject, client, _ := strings.Cut(r.ID, "\n")
-			args = []any{below, revokeBatch, subject, client}
+			args = []any{doomed, revokeBatch, subject, client}
 		}
 	}
 	total := 0

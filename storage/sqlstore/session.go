@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	sessionColumns = `id, cookie_hash, subject, auth_time, amr, acr, user_agent, ip, created, last_seen, absolute`
-	insertSession  = `INSERT INTO sessions (` + sessionColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	sessionColumns = `id, cookie_hash, subject, epoch, auth_time, amr, acr, user_agent, ip, created, last_seen, absolute`
+	insertSession  = `INSERT INTO sessions (` + sessionColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 	selectSession  = `SELECT ` + sessionColumns + ` FROM sessions WHERE id = $1`
-	selectCookie   = `SELECT s.id, s.cookie_hash, s.subject, s.auth_time, s.amr, s.acr, s.user_agent, s.ip, s.created, s.last_seen, s.absolute,
-		u.subject, u.email, u.email_key, u.email_verified, u.username, u.username_key, u.disabled, u.claims, u.created, u.updated
-		FROM sessions s JOIN users u ON u.subject = s.subject WHERE s.cookie_hash = $1 AND s.absolute > $2`
-	updateSession = `UPDATE sessions SET cookie_hash = $2, auth_time = $3, amr = $4, acr = $5, user_agent = $6, ip = $7, last_seen = $8, absolute = $9
-		WHERE id = $1`
+	selectCookie   = `SELECT s.id, s.cookie_hash, s.subject, s.epoch, s.auth_time, s.amr, s.acr, s.user_agent, s.ip, s.created, s.last_seen, s.absolute,
+		u.subject, u.email, u.email_key, u.email_verified, u.username, u.username_key, u.disabled, u.epoch, u.claims, u.created, u.updated
+		FROM sessions s JOIN users u ON u.subject = s.subject AND u.epoch = s.epoch WHERE s.cookie_hash = $1 AND s.absolute > $2`
+	updateSession = `UPDATE sessions SET cookie_hash = $2, auth_time = $3, amr = $4, acr = $5, user_agent = $6, ip = $7, last_seen = $8, absolute = $9,
+		epoch = $10 WHERE id = $1`
 	touchSession  = `UPDATE sessions SET last_seen = $2 WHERE id = $1 AND last_seen < $2`
 	deleteSession = `DELETE FROM sessions WHERE id = $1`
 	listSessions  = `SELECT ` + sessionColumns + ` FROM sessions WHERE subject = $1 AND absolute > $2 ORDER BY created DESC, id DESC`
@@ -30,7 +30,7 @@ type sessionRow struct {
 
 // dest is sessionColumns, in their order.
 func (r *sessionRow) dest() []any {
-	return []any{&r.ID, &r.CookieHash, &r.Subject, &r.authTime, &r.amr, &r.ACR, &r.UserAgent, &r.IP, &r.created, &r.lastSeen, &r.absolute}
+	return []any{&r.ID, &r.CookieHash, &r.Subject, &r.Epoch, &r.authTime, &r.amr, &r.ACR, &r.UserAgent, &r.IP, &r.created, &r.lastSeen, &r.absolute}
 }
 
 func (r *sessionRow) session() (*storage.Session, error) {
@@ -55,7 +55,7 @@ func (s *Store) CreateSession(ctx context.Context, n *storage.Session) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.exec(ctx, insertSession, n.ID, n.CookieHash, n.Subject, micros(n.AuthTime), amr, n.ACR, plain(n.UserAgent), plain(n.IP),
+	_, err = s.exec(ctx, insertSession, n.ID, n.CookieHash, n.Subject, n.Epoch, micros(n.AuthTime), amr, n.ACR, plain(n.UserAgent), plain(n.IP),
 		micros(n.Created), micros(n.LastSeen), micros(n.Absolute))
 	return err
 }
@@ -95,7 +95,8 @@ func (s *Store) UpdateSession(ctx context.Context, id string, change func(*stora
 		if err != nil {
 			return err
 		}
-		_, err = q.Exec(ctx, updateSession, id, n.CookieHash, micros(n.AuthTime), amr, n.ACR, n.UserAgent, n.IP, micros(n.LastSeen), micros(n.Absolute))
+		_, err = q.Exec(ctx, updateSession, id, n.CookieHash, micros(n.AuthTime), amr, n.ACR, n.UserAgent, n.IP, micros(n.LastSeen), micros(n.Absolute),
+			n.Epoch)
 		return err
 	})
 	if err != nil {

@@ -7,18 +7,18 @@ import (
 )
 
 const (
-	userColumns = `subject, email, email_key, email_verified, username, username_key, disabled, claims, created, updated`
-	insertUser  = `INSERT INTO users (` + userColumns + `, password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	userColumns = `subject, email, email_key, email_verified, username, username_key, disabled, epoch, claims, created, updated`
+	insertUser  = `INSERT INTO users (` + userColumns + `, password) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11)`
 	selectUser  = `SELECT ` + userColumns + ` FROM users WHERE subject = $1`
 	// Two indexes, each of which leaves the empty keys out.
 	selectLogin = `SELECT ` + userColumns + `, password FROM users
 		WHERE (email_key = $1 AND email_key <> '') OR (username_key = $1 AND username_key <> '') LIMIT 1`
 	updateUser = `UPDATE users SET email = $2, email_key = $3, email_verified = $4, username = $5, username_key = $6, disabled = $7, claims = $8,
-		updated = $9 WHERE subject = $1`
+		updated = $9, epoch = $10 WHERE subject = $1`
 	deleteUser = `DELETE FROM users WHERE subject = $1`
 	listUsers  = `SELECT ` + userColumns + ` FROM users WHERE subject > $1 ORDER BY subject LIMIT $2`
 
-	setPassword    = `UPDATE users SET password = $2 WHERE subject = $1`
+	setPassword    = `UPDATE users SET password = $2, epoch = epoch + 1 WHERE subject = $1`
 	rehashPassword = `UPDATE users SET password = $3 WHERE subject = $1 AND password = $2`
 
 	deleteUserSessions = `DELETE FROM sessions WHERE subject = $1`
@@ -35,7 +35,7 @@ type userRow struct {
 
 // dest is userColumns, in their order.
 func (r *userRow) dest() []any {
-	return []any{&r.Subject, &r.Email, &r.EmailKey, &r.EmailVerified, &r.Username, &r.UsernameKey, &r.Disabled, &r.claims, &r.created, &r.updated}
+	return []any{&r.Subject, &r.Email, &r.EmailKey, &r.EmailVerified, &r.Username, &r.UsernameKey, &r.Disabled, &r.Epoch, &r.claims, &r.created, &r.updated}
 }
 
 // user is the record; nil for the empty row of a LEFT JOIN.
@@ -61,7 +61,7 @@ func readUser(scan Scan) (*storage.User, error) {
 // CreateUser implements storage.UserStore.
 func (s *Store) CreateUser(ctx context.Context, u *storage.User, password string) error {
 	now := s.now()
-	u.Created, u.Updated = now, now
+	u.Created, u.Updated, u.Epoch = now, now, 0
 	claims, err := encode(u.Claims)
 	if err != nil {
 		return err
@@ -96,17 +96,20 @@ func (s *Store) UpdateUser(ctx context.Context, subject string, change func(*sto
 		if u, err = one(ctx, q, readUser, selectUser+s.dialect.Lock, subject); err != nil {
 			return err
 		}
-		disabled, created := u.Disabled, u.Created
+		disabled, created, epoch := u.Disabled, u.Created, u.Epoch
 		if err := change(u); err != nil {
 			return err
 		}
-		u.Subject, u.Created, u.Updated = subject, created, s.now()
+		u.Subject, u.Created, u.Updated, u.Epoch = subject, created, s.now(), epoch
+		if u.Disabled && !disabled {
+			u.Epoch++
+		}
 		claims, err := encode(u.Claims)
 		if err != nil {
 			return err
 		}
 		if _, err := q.Exec(ctx, updateUser, subject, u.Email, u.EmailKey, u.EmailVerified, u.Username, u.UsernameKey, u.Disabled, claims,
-			micros(u.Updated)); err != nil {
+			micros(u.Updated), u.Epoch); err != nil {
 			return err
 		}
 		if u.Disabled && !disabled {

@@ -148,11 +148,16 @@ func (f *fixture) user(t *testing.T) *storage.User {
 
 func (f *fixture) session(t *testing.T, subject string) *storage.Session {
 	t.Helper()
-	now := f.clock.Now()
-	s := &storage.Session{ID: name("sid"), CookieHash: name("cookie"), Subject: subject, AuthTime: now, Created: now, LastSeen: now,
-		Absolute: now.Add(time.Hour)}
+	s := f.unsaved(subject)
 	need(t, f.CreateSession(bg, s))
 	return s
+}
+
+// unsaved returns a session that is not stored.
+func (f *fixture) unsaved(subject string) *storage.Session {
+	now := f.clock.Now()
+	return &storage.Session{ID: name("sid"), CookieHash: name("cookie"), Subject: subject, AuthTime: now, Created: now, LastSeen: now,
+		Absolute: now.Add(time.Hour)}
 }
 
 // token returns an unsaved token of a grant born now.

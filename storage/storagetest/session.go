@@ -12,7 +12,7 @@ func testSessions(t *testing.T, open Opener) {
 	newFixture(t, open).run(t, []rule{
 		{"RoundTrip", sessionRoundTrip}, {"Missing", sessionMissing}, {"Duplicate", sessionDuplicate}, {"NotFoundPastAbsolute", sessionAbsolute},
 		{"UpdateChangesCookie", sessionUpdate}, {"CookieCannotBeTaken", sessionTakenCookie}, {"RefusedChangeSavesNothing", sessionRefusedChange},
-		{"IDAndSubjectCannotChange", sessionKeepsID}, {"TouchMovesForwardOnly", sessionTouch}, {"EndIsFinal", sessionEnd},
+		{"IDAndSubjectCannotChange", sessionKeepsID}, {"TouchMovesForwardOnly", sessionTouch}, {"DiesWithTheUsersEpoch", sessionEpoch}, {"EndIsFinal", sessionEnd},
 		{"OfUserNewestFirst", sessionsOf}, {"DisabledUserIsReturned", sessionDisabledUser},
 		{"AnyUserAgentIsTaken", sessionAnyAgent},
 	})
@@ -171,5 +171,39 @@ func sessionAnyAgent(t *testing.T, f *fixture) {
 	need(t, err)
 	if !strings.HasSuffix(got.UserAgent, "z") {
 		t.Errorf("user agent %q", got.UserAgent)
+	}
+}
+
+// sessionEpoch: a sign-in that was under way while the password changed, or the user was disabled, stores a session that is dead from the start.
+func sessionEpoch(t *testing.T, f *fixture) {
+	u := f.user(t)
+	for what, end := range map[string]func() error{
+		"SetPassword": func() error { return f.SetPassword(bg, u.Subject, "new") },
+		"Disabled": func() error {
+			for _, disabled := range []bool{true, false} {
+				if _, err := f.UpdateUser(bg, u.Subject, func(u *storage.User) error { u.Disabled = disabled; return nil }); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	} {
+		before, err := f.User(bg, u.Subject)
+		need(t, err)
+		need(t, end())
+		after, err := f.User(bg, u.Subject)
+		need(t, err)
+		if after.Epoch <= before.Epoch {
+			t.Errorf("%s: epoch %d, before %d", what, after.Epoch, before.Epoch)
+		}
+		late, fresh := f.unsaved(u.Subject), f.unsaved(u.Subject)
+		late.Epoch, fresh.Epoch = before.Epoch, after.Epoch
+		need(t, f.CreateSession(bg, late))
+		need(t, f.CreateSession(bg, fresh))
+		_, _, err = f.SessionByCookie(bg, late.CookieHash)
+		wantErr(t, what+": the session of the old epoch", err, storage.ErrNotFound)
+		got, _, err := f.SessionByCookie(bg, fresh.CookieHash)
+		need(t, err)
+		same(t, what+": epoch of the new session", got.Epoch, after.Epoch)
 	}
 }
