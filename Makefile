@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test deps lint bench soak screens clean
+.PHONY: run build test deps lint bench soak clean
 
 run: build ## start on embedded SQLite with a demo user, a demo client and the playground
 	./$(BIN) serve --dev

@@ -204,8 +204,8 @@ func TestStorageFailureInEveryStepOfASignIn(t *testing.T) {
 				if p = send(); p.StatusCode >= 500 {
 					t.Errorf("the same request afterwards: %d %s", p.StatusCode, cut(p.Body))
 				}
-				if s.redeem(b.code(nil)).Status != http.StatusOK {
-					t.Error("no tokens afterwards")
+				if a := s.redeem(b.code(nil)); a.Status != http.StatusOK {
+					t.Errorf("no tokens afterwards: %d %s", a.Status, a.Raw)
 				}
 			})
 		}

@@ -82,6 +82,7 @@ type Provider struct {
 	metrics   *telemetry.Metrics
 	audit     *audit.Log
 	mux       *web.Mux
+	ping      lastPing
 }
 
 // New assembles a server and makes it ready to answer: signing keys exist, copies are loaded. What can wait is left to Run.
@@ -117,9 +118,13 @@ func LongestToken(l oauth.Lifetimes, resources []oauth.Resource) time.Duration {
 	return max(grant.Resources(resources).Longest(l.Access), l.ID)
 }
 
-// RevocationTTL is how long a revocation must be remembered, for storage.Options.
+// maxAccessToken is the longest lifetime that configuration allows an access token.
+const maxAccessToken = time.Hour
+
+// RevocationTTL is how long a revocation must be remembered, for storage.Options. It does not depend on this process's configuration unless that is
+// beyond what is allowed: another process, a command line with other settings say, may have made tokens that live longer.
 func RevocationTTL(l oauth.Lifetimes, resources []oauth.Resource) time.Duration {
-	return grant.Resources(resources).Longest(l.Access) + time.Minute
+	return max(maxAccessToken, grant.Resources(resources).Longest(l.Access)) + time.Minute
 }
 
 func (p *Provider) assemble() error {
@@ -159,11 +164,10 @@ func (p *Provider) Ops() http.Handler {
 	return ops
 }
 
-// Ready tells whether requests can be served: the store answers and the copies are current.
+// Ready tells whether requests can be served: the store answers and the copies are current. The store is asked once a second at most, because anyone may ask
+// this.
 func (p *Provider) Ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if err := p.store.Ping(ctx); err != nil {
+	if err := p.ping.ask(ctx, p.store.Ping); err != nil {
 		return fmt.Errorf("ping storage: %w", err)
 	}
 	if !p.engine.Current() {

@@ -422,7 +422,14 @@ func TestRuling31CORS(t *testing.T) {
 			})
 		}
 	}
-	limited := calls["token"]("https://rp.example") // the calls above used up the limit
+	guess := func(r *http.Request) { r.Header.Set("Origin", "https://rp.example"); r.SetBasicAuth("app", "a guess") }
+	limited := s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}}, guess)
+	for range 100 { // more than any limit of this server
+		if limited.Status == http.StatusTooManyRequests {
+			break
+		}
+		limited = s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}}, guess)
+	}
 	if limited.Status != http.StatusTooManyRequests || limited.Header.Get("Access-Control-Allow-Origin") != "https://rp.example" {
 		t.Errorf("a limited answer must be readable too: %d %v", limited.Status, limited.Header)
 	}

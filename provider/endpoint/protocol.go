@@ -26,6 +26,7 @@ type form = url.Values
 func (e *Endpoints) protocol(next func(http.ResponseWriter, *http.Request, form) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		values, err := e.readForm(r)
+		e.allowOrigin(w, r, oauth.ClaimedClient(r, values))
 		if err == nil {
 			err = e.guarded(w, r, values, next)
 		}
@@ -41,18 +42,18 @@ func (e *Endpoints) protocol(next func(http.ResponseWriter, *http.Request, form)
 }
 
 func (e *Endpoints) readForm(r *http.Request) (form, error) {
-	if r.URL.RawQuery != "" {
-		return nil, grant.Refuse("invalid_request", "Parameters belong into the request body, not into the URL.")
-	}
 	values, repeated, err := web.Params(r)
 	if err != nil {
-		return nil, asRefusal(err)
+		return values, asRefusal(err)
+	}
+	if r.URL.RawQuery != "" {
+		return values, grant.Refuse("invalid_request", "Parameters belong into the request body, not into the URL.")
 	}
 	if len(repeated) > 0 {
-		return nil, grant.Refuse("invalid_request", "The parameter "+repeated[0]+" is repeated. Send it once.")
+		return values, grant.Refuse("invalid_request", "The parameter "+repeated[0]+" is repeated. Send it once.")
 	}
 	if len(values) == 0 {
-		return nil, grant.Refuse("invalid_request", "The request body is empty. Send the parameters form-encoded.")
+		return values, grant.Refuse("invalid_request", "The request body is empty. Send the parameters form-encoded.")
 	}
 	return values, nil
 }
@@ -60,7 +61,6 @@ func (e *Endpoints) readForm(r *http.Request) (form, error) {
 // guarded bounds failed client authentications per client and address, so that guessing is slow and the real client, elsewhere, is not locked out.
 func (e *Endpoints) guarded(w http.ResponseWriter, r *http.Request, values form, next func(http.ResponseWriter, *http.Request, form) error) error {
 	clientID := oauth.ClaimedClient(r, values)
-	e.allowOrigin(w, r, clientID)
 	leave, retry, err := e.failures.enter(r.Context(), limitKey("token-failures", clientID, web.PeerKey(r)), e.Limits.TokenFailures)
 	if err != nil {
 		return err
@@ -72,8 +72,10 @@ func (e *Endpoints) guarded(w http.ResponseWriter, r *http.Request, values form,
 	failed := true // also if next panics
 	defer func() { leave(failed) }()
 	err = next(w, r, values)
-	failed = isRefusal(err, "invalid_client") || isRefusal(err, "invalid_grant")
-	if failed {
+	// Codes and tokens are 256 random bits: guessing them is hopeless, and counting them would let anyone who sends junk codes through a web app lock
+	// that app out.
+	failed = isRefusal(err, "invalid_client")
+	if failed || isRefusal(err, "invalid_grant") {
 		e.Audit.Record(r.Context(), audit.Event{Name: "token.refused", Client: e.nameable(clientID), Result: "refused", Reason: oauth.ToWire(err).Description})
 	}
 	return err

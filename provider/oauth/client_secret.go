@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,12 +13,15 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"gatehouse/storage"
 )
 
 const (
 	fastScheme    = "$sha256$"
 	chosenCost    = 12
 	maxVerified   = 1000
+	queuedSecrets = 8 // wrong chosen secrets that may wait, for each bcrypt that runs
 	minChosen     = 8
 	maxChosen     = 72 // what bcrypt reads
 	bcryptPrefix  = "$2"
@@ -49,15 +53,16 @@ func HashSecret(chosen string) (string, error) {
 }
 
 // VerifySecret tells whether secret is the one behind the stored hash. Generated secrets cost one SHA-256. A chosen one costs a bcrypt the first time; the
-// process then remembers that this hash and this secret belong together, for a client sends its secret with every request.
-func VerifySecret(hash, secret string) bool {
+// process then remembers that this hash and this secret belong together, for a client sends its secret with every request. The error says that too many
+// wrong secrets wait for their bcrypt already: storage.ErrUnavailable, so that the caller comes back.
+func VerifySecret(ctx context.Context, hash, secret string) (bool, error) {
 	if signature, ok := strings.CutPrefix(hash, fastScheme); ok {
-		return subtle.ConstantTimeCompare([]byte(Signature(secret)), []byte(signature)) == 1
+		return subtle.ConstantTimeCompare([]byte(Signature(secret)), []byte(signature)) == 1, nil
 	}
 	if !strings.HasPrefix(hash, bcryptPrefix) || len(secret) > maxChosen {
-		return false
+		return false, nil
 	}
-	return chosenSecrets.verify(hash, secret)
+	return chosenSecrets.verify(ctx, hash, secret)
 }
 
 // chosenSecrets is shared by the process: what it holds is true wherever it is asked.
@@ -65,8 +70,9 @@ var chosenSecrets = newVerified()
 
 // verified remembers pairs of bcrypt hash and secret that were found to match, as HMACs under a key of this process.
 type verified struct {
-	key   []byte
-	slots chan struct{} // bounds the bcrypts that run at once, so that wrong secrets cannot take every core
+	key []byte
+	// running bounds the bcrypts that run at once, so that wrong secrets cannot take every core; admitted bounds those that wait as well.
+	running, admitted chan struct{}
 
 	mu    sync.Mutex
 	pairs map[[sha256.Size]byte]struct{}
@@ -75,21 +81,36 @@ type verified struct {
 func newVerified() *verified {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails, see Mint
-	return &verified{key: key, slots: make(chan struct{}, max(1, runtime.NumCPU()/2)), pairs: map[[sha256.Size]byte]struct{}{}}
+	parallel := max(1, runtime.NumCPU()/2)
+	return &verified{
+		key: key, running: make(chan struct{}, parallel), admitted: make(chan struct{}, parallel*(1+queuedSecrets)), pairs: map[[sha256.Size]byte]struct{}{},
+	}
 }
 
-func (v *verified) verify(hash, secret string) bool {
+var errSecretsBusy = fmt.Errorf("too many chosen client secrets are being compared: %w", storage.ErrUnavailable)
+
+func (v *verified) verify(ctx context.Context, hash, secret string) (bool, error) {
 	pair := v.pair(hash, secret)
 	if v.known(pair) {
-		return true
+		return true, nil
 	}
-	v.slots <- struct{}{}
-	defer func() { <-v.slots }()
+	select {
+	case v.admitted <- struct{}{}:
+	default:
+		return false, errSecretsBusy
+	}
+	defer func() { <-v.admitted }()
+	select {
+	case v.running <- struct{}{}:
+	case <-ctx.Done():
+		return false, errSecretsBusy
+	}
+	defer func() { <-v.running }()
 	if v.known(pair) { // another request of the same client was first
-		return true
+		return true, nil
 	}
 	if bcrypt.CompareHashAndPassword([]byte(hash), []byte(secret)) != nil {
-		return false
+		return false, nil
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -97,7 +118,7 @@ func (v *verified) verify(hash, secret string) bool {
 		clear(v.pairs)
 	}
 	v.pairs[pair] = struct{}{}
-	return true
+	return true, nil
 }
 
 func (v *verified) pair(hash, secret string) [sha256.Size]byte {

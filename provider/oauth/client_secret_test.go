@@ -1,11 +1,14 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"gatehouse/storage"
 )
 
 func TestGeneratedSecretIsStoredAsItsSignature(t *testing.T) {
@@ -14,7 +17,7 @@ func TestGeneratedSecretIsStoredAsItsSignature(t *testing.T) {
 		t.Fatalf("secret %q, hash %q", secret, hash)
 	}
 	other, _ := NewSecret()
-	if !VerifySecret(hash, secret) || VerifySecret(hash, other) || VerifySecret(hash, "") || VerifySecret(hash, hash) {
+	if !verifies(hash, secret) || verifies(hash, other) || verifies(hash, "") || verifies(hash, hash) {
 		t.Error("only the secret itself must verify")
 	}
 	if again, err := HashSecret(secret); err != nil || again != hash {
@@ -31,7 +34,7 @@ func TestChosenSecretIsBcrypt(t *testing.T) {
 	if cost, err := bcrypt.Cost([]byte(hash)); err != nil || cost < 12 {
 		t.Errorf("cost = %d, %v", cost, err)
 	}
-	if !VerifySecret(hash, chosen) || VerifySecret(hash, chosen+"x") {
+	if !verifies(hash, chosen) || verifies(hash, chosen+"x") {
 		t.Error("the chosen secret must verify, and another must not")
 	}
 }
@@ -42,7 +45,7 @@ func TestImportedBcryptReadsNoMoreThanItCompares(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !VerifySecret(string(hash), long) || VerifySecret(string(hash), long+"b") {
+	if !verifies(string(hash), long) || verifies(string(hash), long+"b") {
 		t.Error("72 bytes must match, and a longer secret with the same beginning must not")
 	}
 }
@@ -56,7 +59,7 @@ func TestRememberedPairsAreBounded(t *testing.T) {
 	for i := range maxVerified {
 		v.pairs[[32]byte{byte(i), byte(i >> 8), 1}] = struct{}{}
 	}
-	if !v.verify(string(hash), "known") || len(v.pairs) > maxVerified {
+	if !must(v.verify(context.Background(), string(hash), "known")) || len(v.pairs) > maxVerified {
 		t.Errorf("%d pairs remembered", len(v.pairs))
 	}
 	if !v.known(v.pair(string(hash), "known")) || v.known(v.pair(string(hash), "other")) {
@@ -71,8 +74,36 @@ func TestUnusableSecretsAreRefused(t *testing.T) {
 		}
 	}
 	for _, hash := range []string{"", "plain", "$1$abc", "$2y$broken"} {
-		if VerifySecret(hash, hash) {
+		if verifies(hash, hash) {
 			t.Errorf("VerifySecret accepted the unknown scheme %q", hash)
 		}
+	}
+}
+
+func verifies(hash, secret string) bool {
+	return must(VerifySecret(context.Background(), hash, secret))
+}
+
+func must(ok bool, err error) bool { return ok && err == nil }
+
+func TestWaitingSecretsAreBounded(t *testing.T) {
+	v := newVerified()
+	hash, err := bcrypt.GenerateFromPassword([]byte("known"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range cap(v.running) {
+		v.running <- struct{}{}
+	}
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := v.verify(gone, string(hash), "wrong"); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("a caller that is gone waits on: %v", err)
+	}
+	for range cap(v.admitted) {
+		v.admitted <- struct{}{}
+	}
+	if _, err := v.verify(context.Background(), string(hash), "wrong"); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("beyond the bound: %v, want storage.ErrUnavailable", err)
 	}
 }

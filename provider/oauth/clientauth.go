@@ -76,8 +76,8 @@ func (e *Engine) caller(ctx context.Context, sent credentials) (client *storage.
 	if !usesSecret(known) {
 		return known, false, nil
 	}
-	if checkSecret(known, sent.secret, e.Now()) {
-		return known, true, nil
+	if proven, err = checkSecret(ctx, known, sent.secret, e.Now()); proven || err != nil {
+		return known, proven, err
 	}
 	client, err = e.readClient(ctx, sent.clientID)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && client.Disabled {
@@ -87,7 +87,11 @@ func (e *Engine) caller(ctx context.Context, sent credentials) (client *storage.
 		return nil, false, err
 	}
 	changed := !slices.EqualFunc(client.Secrets, known.Secrets, func(a, b storage.ClientSecret) bool { return a.Hash == b.Hash && a.Expires.Equal(b.Expires) })
-	return client, changed && usesSecret(client) && checkSecret(client, sent.secret, e.Now()), nil
+	if !changed || !usesSecret(client) {
+		return client, false, nil
+	}
+	proven, err = checkSecret(ctx, client, sent.secret, e.Now())
+	return client, proven, err
 }
 
 func usesSecret(c *storage.Client) bool {
@@ -101,14 +105,19 @@ var decoy = func() *storage.Client {
 }()
 
 // checkSecret compares a secret with the client's unexpired ones.
-func checkSecret(c *storage.Client, secret string, now time.Time) bool {
+func checkSecret(ctx context.Context, c *storage.Client, secret string, now time.Time) (bool, error) {
 	ok := false
 	for _, s := range c.Secrets {
-		if s.Expires.IsZero() || now.Before(s.Expires) {
-			ok = VerifySecret(s.Hash, secret) || ok
+		if !s.Expires.IsZero() && !now.Before(s.Expires) {
+			continue
 		}
+		matches, err := VerifySecret(ctx, s.Hash, secret)
+		if err != nil {
+			return false, err
+		}
+		ok = ok || matches
 	}
-	return ok && secret != ""
+	return ok && secret != "", nil
 }
 
 // readCredentials finds the one method that a request uses. Two are an invalid_request (RFC 6749 section 2.3).

@@ -89,6 +89,9 @@ func (m *Mirror) reload(ctx context.Context) error {
 		}
 	}
 	if last := m.versions[storage.TopicRevocations]; versions[storage.TopicRevocations] != last {
+		if versions[storage.TopicRevocations] < last {
+			last = 0 // the store was restored from a backup: its versions begin anew
+		}
 		rows, err := m.store.Revocations(ctx, last)
 		if err != nil {
 			return err

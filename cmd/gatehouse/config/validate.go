@@ -77,8 +77,11 @@ func (l *loader) checkListeners(s Source) {
 		}
 	}
 	for _, text := range c.Server.TrustedProxies {
-		if _, ok := prefix(text); !ok {
+		switch p, ok := prefix(text); {
+		case !ok:
 			l.fault("server.trusted_proxies", strconv.Quote(text)+" is neither an address nor a prefix", "write for example 10.0.0.0/8")
+		case p.Bits() == 0:
+			l.fault("server.trusted_proxies", strconv.Quote(text)+" lets anyone claim any address", "name the addresses of your proxies")
 		}
 	}
 	l.between("server.shutdown_grace", c.Server.ShutdownGrace, 0, 5*time.Minute)
@@ -260,6 +263,8 @@ func (l *loader) checkSmall() {
 	for _, text := range c.Outbound.Allow {
 		if !hostOrPrefix(text) {
 			l.fault("outbound.allow", strconv.Quote(text)+" is no host, host:port or prefix", "write for example keys.internal, keys.internal:8443 or 10.1.0.0/16")
+		} else if strings.HasSuffix(text, "/0") {
+			l.fault("outbound.allow", strconv.Quote(text)+" opens the whole private network to whoever registers a client", "name the hosts that are needed")
 		}
 	}
 	if path := c.Outbound.CAFile; path != "" {

@@ -78,6 +78,8 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{"limits.login_ip", "limits: {login_ip: 0/1m}"},
 		{"limits.login_ip", "limits: {login_ip: 5/1ms}"},
 		{"outbound.allow", "outbound: {allow: ['https://a.example']}"},
+		{"outbound.allow", "outbound: {allow: ['0.0.0.0/0']}"},
+		{"server.trusted_proxies", "server: {trusted_proxies: ['::/0']}"},
 		{"outbound.ca_file", "outbound: {ca_file: /none.pem}"},
 		{"resources", "resources: [{uri: api}]"},
 		{"resources", "resources: [{uri: 'https://a.example#x'}]"},
