@@ -537,6 +537,36 @@ func TestRow33ChangesBetweenCodeAndToken(t *testing.T) {
 			s.noSecrets(code)
 		})
 	}
+	t.Run("row 33 user disabled while the code was written", func(t *testing.T) {
+		s := start(t, "memory", quickKeys)
+		s.client()
+		s.user("ada@example.com")
+		code := s.browser("ada@example.com").code(nil)
+		row, err := s.Store.Token(t.Context(), storage.TokenCode, oauth.Signature(code))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Store.UpdateUser(t.Context(), subject, func(u *storage.User) error { u.Disabled = true; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		// The revocation found no code yet; the insert came a moment later.
+		if err := s.Store.CreateToken(t.Context(), row); err != nil {
+			t.Fatal(err)
+		}
+		s.wantError(s.redeem(code), http.StatusBadRequest, "invalid_grant")
+	})
+	t.Run("row 33 session over, online", func(t *testing.T) {
+		s := start(t, "memory", quickKeys, func(o *provider.Options) { o.SessionAbsolute = 2 * time.Minute })
+		s.client()
+		s.user("ada@example.com")
+		b := s.browser("ada@example.com")
+		b.code(nil)
+		s.advance(100 * time.Second)
+		online, offline := b.code(url.Values{"scope": {"openid"}}), b.code(nil)
+		s.advance(30 * time.Second)
+		s.wantError(s.redeem(online), http.StatusBadRequest, "invalid_grant")
+		s.wantTokens(s.redeem(offline))
+	})
 	t.Run("row 33 offline codes survive sign-out", func(t *testing.T) {
 		s := start(t, "memory", quickKeys)
 		s.client()
