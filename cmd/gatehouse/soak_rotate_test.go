@@ -152,7 +152,7 @@ func (r *rotation) keep(token string) error {
 			return fmt.Errorf("just issued: %w", err)
 		}
 	}
-	parsed, err := jose.ParseSigned(token, soakAlgorithms)
+	parsed, err := jose.ParseSignedCompact(token, soakAlgorithms)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (r *rotation) verify(p *process, token string) error {
 	if err := json.Unmarshal(body, &set); err != nil {
 		return fmt.Errorf("JWKS: %w", err)
 	}
-	parsed, err := jose.ParseSigned(token, soakAlgorithms)
+	parsed, err := jose.ParseSignedCompact(token, soakAlgorithms)
 	if err != nil {
 		return err
 	}

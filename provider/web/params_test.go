@@ -15,7 +15,7 @@ import (
 )
 
 // parse runs Params behind a route of other sites' posts and returns what it says.
-func parse(t *testing.T, method, query, body string, more ...string) (values url.Values, repeated []string, err error, status int) {
+func parse(t *testing.T, method, query, body string, more ...string) (values url.Values, repeated []string, status int, err error) {
 	t.Helper()
 	k := newKernel(t, nil)
 	handler := func(w http.ResponseWriter, r *http.Request) error {
@@ -32,7 +32,7 @@ func parse(t *testing.T, method, query, body string, more ...string) (values url
 		parts = append(slices.Clone(more), body)
 	}
 	resp := k.send(method, "/p"+query, parts...)
-	return values, repeated, err, resp.StatusCode
+	return values, repeated, resp.StatusCode, err
 }
 
 func TestParamsComeBackExactly(t *testing.T) {
@@ -42,12 +42,12 @@ func TestParamsComeBackExactly(t *testing.T) {
 		if method == "POST" {
 			query, body = "", form("state", state, "empty", "")
 		}
-		values, repeated, err, _ := parse(t, method, query, body)
+		values, repeated, _, err := parse(t, method, query, body)
 		if err != nil || repeated != nil || values.Get("state") != state || !values.Has("empty") {
 			t.Errorf("%s: %q %v %v", method, values, repeated, err)
 		}
 	}
-	values, _, err, _ := parse(t, "GET", "?state=a;b&&x", "")
+	values, _, _, err := parse(t, "GET", "?state=a;b&&x", "")
 	if err != nil || values.Get("state") != "a;b" || !values.Has("x") {
 		t.Errorf("%q %v", values, err)
 	}
@@ -61,13 +61,13 @@ func TestRow9RepeatedParametersAreListed(t *testing.T) {
 			"same value": {"GET", "?" + form(name, "a", name, "a", name, "a"), ""}, "encoded name": {"GET", "?" + name + "=a&%" + fmt.Sprintf("%02X", name[0]) + name[1:] + "=b", ""},
 			"empty first": {"GET", "?" + name + "=&" + name + "=b", ""},
 		} {
-			_, repeated, err, _ := parse(t, c[0], c[1], c[2])
+			_, repeated, _, err := parse(t, c[0], c[1], c[2])
 			if err != nil || !slices.Equal(repeated, []string{name}) {
 				t.Errorf("%s in %s: repeated %v, %v", name, where, repeated, err)
 			}
 		}
 	}
-	values, repeated, err, _ := parse(t, "GET", "?"+form("resource", "a", "resource", "b", "audience", "c", "audience", "d"), "")
+	values, repeated, _, err := parse(t, "GET", "?"+form("resource", "a", "resource", "b", "audience", "c", "audience", "d"), "")
 	if err != nil || repeated != nil || len(values["resource"]) != 2 {
 		t.Errorf("resource and audience: %v %v %v", values, repeated, err)
 	}
@@ -96,7 +96,7 @@ func TestParameterErrorsNameTheField(t *testing.T) {
 		"count":            {form(many...), "more than 100 parameters"},
 		"empty pairs":      {strings.Repeat("&", 200), "more than 100 parameters"},
 	} {
-		_, _, err, status := parse(t, "POST", "", c.raw)
+		_, _, status, err := parse(t, "POST", "", c.raw)
 		var e *Error
 		if !errors.As(err, &e) || e.Status != 400 || status != 400 || !strings.Contains(e.Message, c.says) || printable(e.Message) != e.Message {
 			t.Errorf("%s: %v (%d)", name, err, status)
@@ -109,7 +109,7 @@ func TestParametersAtTheirLimitPass(t *testing.T) {
 		"state=" + strings.Repeat("x", 4096), "request=" + strings.Repeat("x", 16384), "claims=" + strings.Repeat("x", 16384), "scope=" + strings.Repeat("x+", 49) + "x",
 		strings.TrimSuffix(strings.Repeat("a=&", 100), "&"),
 	} {
-		if _, _, err, _ := parse(t, "POST", "", raw); err != nil {
+		if _, _, _, err := parse(t, "POST", "", raw); err != nil {
 			t.Errorf("%.20s: %v", raw, err)
 		}
 	}
