@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,7 @@ type Mirror struct {
 	poll     sync.Mutex
 	done     int64
 	versions map[storage.Topic]int64
-	synced   atomic.Int64 // Unix nanoseconds of the last successful poll
+	synced   atomic.Pointer[time.Time] // when the last successful poll began; its monotonic reading outlives a clock that is set back
 
 	mu         sync.RWMutex
 	clients    map[string]*storage.Client
@@ -63,12 +64,12 @@ func (m *Mirror) Sync(ctx context.Context) error {
 	if m.done >= ticket {
 		return nil
 	}
-	covers := m.ticket.Load()
+	covers, began := m.ticket.Load(), m.now()
 	if err := m.reload(ctx); err != nil {
 		return fmt.Errorf("reload changes: %w", err)
 	}
 	m.done = covers
-	m.synced.Store(m.now().UnixNano())
+	m.synced.Store(&began)
 	return nil
 }
 
@@ -107,7 +108,13 @@ func (m *Mirror) reload(ctx context.Context) error {
 }
 
 // age is the time since the copies last agreed with the store.
-func (m *Mirror) age() time.Duration { return m.now().Sub(time.Unix(0, m.synced.Load())) }
+func (m *Mirror) age() time.Duration {
+	synced := m.synced.Load()
+	if synced == nil {
+		return math.MaxInt64
+	}
+	return m.now().Sub(*synced)
+}
 
 // Current tells whether the copies are at most 5 s old: what introspection and userinfo ask before they call a token active.
 func (m *Mirror) Current() bool { return m.age() <= revocationsTrusted }
