@@ -173,7 +173,8 @@ func TestRow13FormPostPageIsInert(t *testing.T) {
 		s := s.on(t)
 		hostile := `"><svg onload=alert(1)></script><script>alert(2)</script>`
 		for _, values := range []url.Values{
-			{"client_id": {hostile}}, {"redirect_uri": {hostile}}, {"redirect_uri": {"https://rp.example/" + hostile}}, {"state": {hostile + "\x00"}}, {hostile: {"\xff"}}, {"redirect_uri": {"javascript:alert(1)//" + hostile}},
+			{"client_id": {hostile}}, {"redirect_uri": {hostile}}, {"redirect_uri": {"https://rp.example/" + hostile}}, {"state": {hostile + "\x00"}},
+			{hostile: {"\xff"}}, {"redirect_uri": {"javascript:alert(1)//" + hostile}},
 		} {
 			p := s.opened(values)
 			s.wantPage(p, http.StatusBadRequest)
@@ -288,8 +289,9 @@ func TestRow17IssInEveryAnswer(t *testing.T) {
 			s.on(t).wantCode(form, "af0ifjsldkj")
 		})
 		for code, values := range map[string]url.Values{
-			"login_required": {"prompt": {"none"}, "max_age": {"0"}}, "invalid_request": {"code_challenge": {""}}, "invalid_scope": {"scope": {"x"}}, "unsupported_response_type": {"response_type": {"token"}},
-			"request_not_supported": {"request": {"x"}}, "request_uri_not_supported": {"request_uri": {"urn:x"}}, "invalid_target": {"resource": {"https://x.example"}},
+			"login_required": {"prompt": {"none"}, "max_age": {"0"}}, "invalid_request": {"code_challenge": {""}}, "invalid_scope": {"scope": {"x"}},
+			"unsupported_response_type": {"response_type": {"token"}},
+			"request_not_supported":     {"request": {"x"}}, "request_uri_not_supported": {"request_uri": {"urn:x"}}, "invalid_target": {"resource": {"https://x.example"}},
 			"unmet_authentication_requirements": {"claims": {`{"id_token":{"acr":{"essential":true,"value":"9"}}}`}},
 		} {
 			t.Run("row 17 "+code+path, func(t *testing.T) {
@@ -331,7 +333,8 @@ func TestRow18NothingLeavesByReferer(t *testing.T) {
 	s.client(func(c *storage.Client) { c.ID, c.RegisteredBy = "open", "open" })
 	s.user("ada@example.com")
 	b := s.browser("ada@example.com")
-	pages := map[string]page{"mismatch": s.opened(url.Values{"redirect_uri": {"https://evil.example/"}}), "error": s.opened(url.Values{"client_id": {"x"}}), "interstitial": s.opened(url.Values{"client_id": {"open"}, "scope": {"x"}})}
+	pages := map[string]page{"mismatch": s.opened(url.Values{"redirect_uri": {"https://evil.example/"}}), "error": s.opened(url.Values{"client_id": {"x"}}),
+		"interstitial": s.opened(url.Values{"client_id": {"open"}, "scope": {"x"}})}
 	pages["login"] = b.get(s.at(b.get(s.authorizeURL(nil))))
 	pages["login failed"] = b.submit(pages["login"], "login", url.Values{"username": {"ada@example.com"}, "password": {"wrong"}})
 	after := b.submit(pages["login"], "login", url.Values{"username": {"ada@example.com"}, "password": {password}})
@@ -450,7 +453,8 @@ func TestA1PostToAuthorize(t *testing.T) {
 			t.Errorf("%d codes from one POST", len(codes))
 		}
 	})
-	for name, contentType := range map[string]string{"JSON": "application/json", "multipart": "multipart/form-data; boundary=x", "text": "text/plain", "charset": "application/x-www-form-urlencoded; charset=utf-16"} {
+	for name, contentType := range map[string]string{"JSON": "application/json", "multipart": "multipart/form-data; boundary=x", "text": "text/plain",
+		"charset": "application/x-www-form-urlencoded; charset=utf-16"} {
 		t.Run("A1 "+name, func(t *testing.T) {
 			r, _ := http.NewRequest("POST", endpoint, strings.NewReader(target.RawQuery))
 			r.Header.Set("Content-Type", contentType)
@@ -511,8 +515,10 @@ func TestA2ParametersThatNeverDisturb(t *testing.T) {
 	b := s.browser("ada@example.com")
 	b.code(nil)
 	for name, value := range map[string]string{
-		"display": "hologram", "ui_locales": "xx-YY de \"<", "claims_locales": "tlh", "login_hint": `"><script>alert(1)</script>`, "acr_values": "urn:made:up 99", "audience": "https://x.example", "foo": "bar", "utm_source": "x",
-		"interaction": "x", "handle": "x", "code": "x", "error": "x", "iss": "https://evil.example", "csrf": "x", "response_modes": "x", "claims": `{"userinfo":{"email":{"essential":true},"made_up":{"essential":true}},"id_token":{"acr":{"values":["9"]},"x":null}}`,
+		"display": "hologram", "ui_locales": "xx-YY de \"<", "claims_locales": "tlh", "login_hint": `"><script>alert(1)</script>`, "acr_values": "urn:made:up 99",
+		"audience": "https://x.example", "foo": "bar", "utm_source": "x",
+		"interaction": "x", "handle": "x", "code": "x", "error": "x", "iss": "https://evil.example", "csrf": "x", "response_modes": "x",
+		"claims":  `{"userinfo":{"email":{"essential":true},"made_up":{"essential":true}},"id_token":{"acr":{"values":["9"]},"x":null}}`,
 		"max_age": "", "request": "", "request_uri": "", "registration": "", "resource": "", "prompt": "", "response_mode": "", "id_token_hint": "",
 	} {
 		t.Run("A2 "+name+"="+value, func(t *testing.T) {
@@ -663,7 +669,8 @@ func TestA26PagesArePlainHTML(t *testing.T) {
 	if out := element(t, account.Body, "sign-out"); out.Data != "button" || element(t, account.Body, "logout").Data != "form" {
 		t.Errorf("sign-out: %v", out)
 	}
-	for name, p := range map[string]page{"client": s.opened(url.Values{"client_id": {"x"}}), "mismatch": s.opened(url.Values{"redirect_uri": {"https://x.example"}}), "interaction": b.get(s.URL + "/login?interaction=x")} {
+	for name, p := range map[string]page{"client": s.opened(url.Values{"client_id": {"x"}}), "mismatch": s.opened(url.Values{"redirect_uri": {"https://x.example"}}),
+		"interaction": b.get(s.URL + "/login?interaction=x")} {
 		if text(element(t, p.Body, "error-message")) == "" || text(element(t, p.Body, "error-heading")) == "" || strings.Contains(p.Body, "<script") {
 			t.Errorf("%s: the error page gives no reason in plain words: %s", name, cut(p.Body))
 		}

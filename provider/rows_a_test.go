@@ -77,13 +77,16 @@ func mismatch(t *testing.T, row, registered string, public bool, sent ...string)
 func TestRow2PrefixSuffixTraversal(t *testing.T) {
 	mismatch(t, "row 2", "https://app.example/cb", false,
 		"https://app.example.evil.com/cb", "https://app.example/cb/extra", "https://app.example/cb/../x", "https://app.example/cb/..%2Fx", "https://app.example/cb/..;/x",
-		"https://app.example/%252f/cb", "https:///app.example/cb", "https://app.example///cb", "https://app.example/cbx", "https://app.example/c", "https://app.example", "https://app.example/cb;x", "https://app.example/./cb")
+		"https://app.example/%252f/cb", "https:///app.example/cb", "https://app.example///cb", "https://app.example/cbx", "https://app.example/c",
+		"https://app.example", "https://app.example/cb;x", "https://app.example/./cb")
 }
 
 func TestRow3HostConfusion(t *testing.T) {
 	mismatch(t, "row 3", "https://app.example/cb", false,
-		"https://app.example@evil.com/cb", `https://app.example\@evil.com`, "https://evil.com#@app.example/cb", "https://evil.com#@app.example", "https://app.example\t/cb", "https://app.example\r\n/cb", "https://app.exa\nmple/cb",
-		"https://app.example%00/cb", "https://[fe80::1%25en0]/cb", " https://app.example/cb", "https://app.example/cb ", "https://evil.com\\app.example/cb", "https:app.example/cb", "https://app.example:443@evil.com/cb", "https://app.example。evil.com/cb")
+		"https://app.example@evil.com/cb", `https://app.example\@evil.com`, "https://evil.com#@app.example/cb", "https://evil.com#@app.example",
+		"https://app.example\t/cb", "https://app.example\r\n/cb", "https://app.exa\nmple/cb",
+		"https://app.example%00/cb", "https://[fe80::1%25en0]/cb", " https://app.example/cb", "https://app.example/cb ", "https://evil.com\\app.example/cb",
+		"https:app.example/cb", "https://app.example:443@evil.com/cb", "https://app.example。evil.com/cb")
 	s := start(t, "memory")
 	s.client()
 	t.Run("row 3 NUL", func(t *testing.T) {
@@ -118,24 +121,30 @@ func wantRegistrationRefused(t *testing.T, row, uri string) {
 
 func TestRow5ByteExact(t *testing.T) {
 	mismatch(t, "row 5", "https://app.example/cb", false,
-		"https://APP.example/cb", "HTTPS://app.example/cb", "https://app.example/CB", "https://app.example/%63b", "https://app.example/cb/", "https://app.example/cb?", "https://app.example:443/cb", "https://app.example/cb#", "https://app.example./cb", "https://app.example/cb?a=1")
-	mismatch(t, "row 5 international", "https://xn--bcher-kva.example/cb", false, "https://bücher.example/cb", "https://b%C3%BCcher.example/cb", "https://XN--BCHER-KVA.example/cb", "https://xn--bcher-kva.example/cb/")
-	mismatch(t, "row 5 A3 query", "https://app.example/cb?a=1&b=2", false, "https://app.example/cb", "https://app.example/cb?b=2&a=1", "https://app.example/cb?a=1", "https://app.example/cb?a=1&b=2&c=3", "https://app.example/cb?a=1&b=%32")
+		"https://APP.example/cb", "HTTPS://app.example/cb", "https://app.example/CB", "https://app.example/%63b", "https://app.example/cb/",
+		"https://app.example/cb?", "https://app.example:443/cb", "https://app.example/cb#", "https://app.example./cb", "https://app.example/cb?a=1")
+	mismatch(t, "row 5 international", "https://xn--bcher-kva.example/cb", false, "https://bücher.example/cb", "https://b%C3%BCcher.example/cb",
+		"https://XN--BCHER-KVA.example/cb", "https://xn--bcher-kva.example/cb/")
+	mismatch(t, "row 5 A3 query", "https://app.example/cb?a=1&b=2", false, "https://app.example/cb", "https://app.example/cb?b=2&a=1", "https://app.example/cb?a=1",
+		"https://app.example/cb?a=1&b=2&c=3", "https://app.example/cb?a=1&b=%32")
 }
 
 func TestRow6LoopbackAbuse(t *testing.T) {
 	mismatch(t, "row 6 https", "https://127.0.0.1/cb", true, "http://127.0.0.1:9/cb", "https://127.0.0.1:9/cb", "http://127.0.0.1/cb", "https://127.0.0.1:443/cb")
 	mismatch(t, "row 6 custom", "com.example.app://127.0.0.1/cb", true, "http://127.0.0.1:9/cb", "com.example.app://127.0.0.1:9/cb", "http://127.0.0.1/cb", "com.example.app:/cb")
 	mismatch(t, "row 6 http", "http://127.0.0.1/cb", true,
-		"http://evil@127.0.0.1:9/cb", "http://127.0.0.1:9@evil.example/cb", "http://127.0.0.1:9/%63b", "http://127.0.0.1:9/cb#", "http://127.0.0.1:9/cb#x", "http://127.0.0.1:99999/cb", "http://127.0.0.1:65536/cb", "http://127.0.0.1:0/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:09/cb",
-		"http://127.0.0.1:+9/cb", "http://127.0.0.1:-9/cb", "http://127.0.0.1:9x/cb", "http://127.0.0.1:٩/cb", "https://127.0.0.1:9/cb", "http://127.0.0.1.evil.example/cb", "http://127.0.0.1:9.evil.example/cb", "http://127.0.0.1:9/cb/", "http://127.0.0.1:9/cb?x=1",
+		"http://evil@127.0.0.1:9/cb", "http://127.0.0.1:9@evil.example/cb", "http://127.0.0.1:9/%63b", "http://127.0.0.1:9/cb#", "http://127.0.0.1:9/cb#x",
+		"http://127.0.0.1:99999/cb", "http://127.0.0.1:65536/cb", "http://127.0.0.1:0/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:09/cb",
+		"http://127.0.0.1:+9/cb", "http://127.0.0.1:-9/cb", "http://127.0.0.1:9x/cb", "http://127.0.0.1:٩/cb", "https://127.0.0.1:9/cb",
+		"http://127.0.0.1.evil.example/cb", "http://127.0.0.1:9.evil.example/cb", "http://127.0.0.1:9/cb/", "http://127.0.0.1:9/cb?x=1",
 		"http://127.0.0.1:9/other", "http://127.0.0.1:9", "HTTP://127.0.0.1:9/cb", "http://127.0.0.1:9\\@evil.example/cb", "http://127.0.0.1:9\t/cb", "http://[::1]:9/cb")
 }
 
 func TestRow7LoopbackLeniencyIsForPublicClientsAndLiterals(t *testing.T) {
 	mismatch(t, "row 7 confidential", "http://127.0.0.1/cb", false, "http://127.0.0.1:9/cb", "http://127.0.0.1:80/cb", "http://localhost/cb", "http://[::1]/cb")
 	mismatch(t, "row 7 confidential IPv6", "http://[::1]/cb", false, "http://[::1]:9/cb", "http://[::1]:80/cb", "http://127.0.0.1/cb", "http://[0:0:0:0:0:0:0:1]/cb")
-	mismatch(t, "row 7 other spellings", "http://127.0.0.1/cb", true, "http://localhost:9/cb", "http://localhost/cb", "http://127.1:9/cb", "http://0.0.0.0:9/cb", "http://[::ffff:127.0.0.1]:9/cb", "http://[::1]:9/cb", "http://2130706433:9/cb", "http://127.0.0.1.:9/cb", "http://0x7f.1:9/cb", "http://127.0.0.2:9/cb")
+	mismatch(t, "row 7 other spellings", "http://127.0.0.1/cb", true, "http://localhost:9/cb", "http://localhost/cb", "http://127.1:9/cb", "http://0.0.0.0:9/cb",
+		"http://[::ffff:127.0.0.1]:9/cb", "http://[::1]:9/cb", "http://2130706433:9/cb", "http://127.0.0.1.:9/cb", "http://0x7f.1:9/cb", "http://127.0.0.2:9/cb")
 	mismatch(t, "row 7 localhost", "http://localhost/cb", true, "http://localhost:9/cb", "http://127.0.0.1/cb", "http://127.0.0.1:9/cb", "http://LOCALHOST/cb", "http://localhost./cb")
 	mismatch(t, "row 7 IPv6", "http://[::1]/cb", true, "http://[0:0:0:0:0:0:0:1]:9/cb", "http://[::0001]:9/cb", "http://127.0.0.1:9/cb", "http://[::1%25lo]:9/cb")
 }
@@ -148,7 +157,8 @@ func TestRow7AnyPortOfALoopbackLiteralForPublicClients(t *testing.T) {
 		c.AuthMethod, c.RedirectURIs = "none", []string{"http://127.0.0.1/cb", "http://[::1]:4000/cb?x=1", "http://127.0.0.1:7000"}
 	})
 	for _, uri := range []string{
-		"http://127.0.0.1/cb", "http://127.0.0.1:9/cb", "http://127.0.0.1:1/cb", "http://127.0.0.1:65535/cb", "http://[::1]:4000/cb?x=1", "http://[::1]:9/cb?x=1", "http://[::1]/cb?x=1", "http://127.0.0.1:7001",
+		"http://127.0.0.1/cb", "http://127.0.0.1:9/cb", "http://127.0.0.1:1/cb", "http://127.0.0.1:65535/cb", "http://[::1]:4000/cb?x=1", "http://[::1]:9/cb?x=1",
+		"http://[::1]/cb?x=1", "http://127.0.0.1:7001",
 	} {
 		t.Run("row 7 "+uri, func(t *testing.T) {
 			s := s.on(t)
@@ -163,12 +173,14 @@ func TestRow7AnyPortOfALoopbackLiteralForPublicClients(t *testing.T) {
 
 func TestRow8DangerousSchemes(t *testing.T) {
 	for _, uri := range []string{
-		"javascript:alert(1)", "JavaScript:alert(1)", "javascript://x.y/%0aalert(1)", "data:text/html,x", "vbscript:x", "blob:https://a.example/1", "file:///etc/passwd", "intent://x#Intent;end", "about:blank", "myapp:/cb",
+		"javascript:alert(1)", "JavaScript:alert(1)", "javascript://x.y/%0aalert(1)", "data:text/html,x", "vbscript:x", "blob:https://a.example/1",
+		"file:///etc/passwd", "intent://x#Intent;end", "about:blank", "myapp:/cb",
 		"myapp://127.0.0.1/cb", "https://app.example/cb#", "https://app.example/cb#x",
 	} {
 		wantRegistrationRefused(t, "row 8", uri)
 	}
-	mismatch(t, "row 8", callback, true, "javascript:alert(1)", "data:text/html,<script>alert(1)</script>", "javascript://rp.example/callback", callback+"#", "intent://rp.example/callback#Intent;end", "about:blank")
+	mismatch(t, "row 8", callback, true, "javascript:alert(1)", "data:text/html,<script>alert(1)</script>", "javascript://rp.example/callback", callback+"#",
+		"intent://rp.example/callback#Intent;end", "about:blank")
 }
 
 func TestRow9RepeatedParameters(t *testing.T) {
@@ -185,12 +197,14 @@ func TestRow9RepeatedParameters(t *testing.T) {
 		})
 	}
 	for _, tc := range []struct{ name, again string }{
-		{"response_type", "code"}, {"response_type", "token"}, {"scope", "openid"}, {"scope", "nonsense"}, {"state", "other"}, {"nonce", "other"}, {"code_challenge", challenge}, {"code_challenge_method", "plain"}, {"prompt", "none"}, {"max_age", "5"},
+		{"response_type", "code"}, {"response_type", "token"}, {"scope", "openid"}, {"scope", "nonsense"}, {"state", "other"}, {"nonce", "other"},
+		{"code_challenge", challenge}, {"code_challenge_method", "plain"}, {"prompt", "none"}, {"max_age", "5"},
 		{"response_mode", "form_post"}, {"id_token_hint", "x"}, {"login_hint", "x"}, {"acr_values", "x"}, {"claims", "{}"}, {"made_up", "x"}, {"request_uri", "urn:x"}, {"request", "x"},
 	} {
 		// Either order: the first value must not decide which error it is, nor how it travels.
 		t.Run("row 9 "+tc.name+" again "+tc.again, func(t *testing.T) {
-			usual := url.Values{"prompt": {"login"}, "max_age": {"100"}, "response_mode": {"query"}, "id_token_hint": {"a.b.c"}, "login_hint": {"x"}, "acr_values": {"1"}, "claims": {"{}"}, "made_up": {"y"}, "request_uri": {"urn:y"}, "request": {"y"}}
+			usual := url.Values{"prompt": {"login"}, "max_age": {"100"}, "response_mode": {"query"}, "id_token_hint": {"a.b.c"}, "login_hint": {"x"},
+				"acr_values": {"1"}, "claims": {"{}"}, "made_up": {"y"}, "request_uri": {"urn:y"}, "request": {"y"}}
 			values := url.Values{}
 			if usual.Has(tc.name) {
 				values[tc.name] = usual[tc.name]
@@ -308,7 +322,8 @@ func TestRow11OpenlyRegisteredClientsAreNoOpenRedirector(t *testing.T) {
 		return s.opened(values)
 	}
 	for name, values := range map[string]url.Values{
-		"bad scope": {"scope": {"bad"}}, "no challenge": {"code_challenge": {""}}, "form_post": {"scope": {"bad"}, "response_mode": {"form_post"}}, "max_age": {"max_age": {"-1"}}, "response type": {"response_type": {"token"}},
+		"bad scope": {"scope": {"bad"}}, "no challenge": {"code_challenge": {""}}, "form_post": {"scope": {"bad"}, "response_mode": {"form_post"}},
+		"max_age": {"max_age": {"-1"}}, "response type": {"response_type": {"token"}},
 	} {
 		t.Run("row 11 "+name, func(t *testing.T) {
 			p := ask(s.on(t), "open", "https://evil.example/cb?a=1", values)
@@ -398,7 +413,8 @@ func TestA3MismatchPageHelpsTheDeveloper(t *testing.T) {
 	}
 	t.Run("A3 hostile text", func(t *testing.T) {
 		s := s.on(t)
-		for _, sent := range []string{`https://app.example/"><svg onload=alert(1)>`, "https://app.example/</code><script>alert(1)</script>", "https://app.example/&lt;b&gt;", "javascript:alert(document.cookie)", "https://app.example/\u202eevil"} {
+		for _, sent := range []string{`https://app.example/"><svg onload=alert(1)>`, "https://app.example/</code><script>alert(1)</script>",
+			"https://app.example/&lt;b&gt;", "javascript:alert(document.cookie)", "https://app.example/\u202eevil"} {
 			p := s.opened(url.Values{"redirect_uri": {sent}})
 			s.wantPage(p, http.StatusBadRequest)
 			if got := text(element(t, p.Body, "redirect-sent")); got != sent {

@@ -214,7 +214,8 @@ func TestRow27InteractionOfAnotherBrowser(t *testing.T) {
 	})
 	t.Run("row 27 a GET changes nothing", func(t *testing.T) {
 		for _, target := range []string{
-			"/login?interaction=" + id + "&username=eve@example.com&password=" + url.QueryEscape(password), "/consent?interaction=" + id + "&decision=allow", "/consent?interaction=" + id + "&decision=deny", "/oauth2/authorize?interaction=" + id + "&consent=1&denied=1", "/login/restart?interaction=" + id,
+			"/login?interaction=" + id + "&username=eve@example.com&password=" + url.QueryEscape(password), "/consent?interaction=" + id + "&decision=allow",
+			"/consent?interaction=" + id + "&decision=deny", "/oauth2/authorize?interaction=" + id + "&consent=1&denied=1", "/login/restart?interaction=" + id,
 		} {
 			if p := attacker.get(s.URL + target); strings.Contains(p.Header.Get("Location"), "code=") {
 				t.Errorf("%s gives a code", target)
@@ -664,15 +665,16 @@ func TestA24ConsentFormCannotWidenTheRequest(t *testing.T) {
 		status int
 		scopes []string
 	}{
-		"more scopes in the form": {url.Values{"decision": {"allow"}, "scope": {"openid profile email phone address"}, "client_id": {"other"}, "resource": {"https://api.example"}}, http.StatusSeeOther, []string{"openid", "profile"}},
-		"fewer scopes":            {url.Values{"decision": {"allow"}, "scope": {"openid"}}, http.StatusSeeOther, []string{"openid", "profile"}},
-		"no decision":             {url.Values{}, http.StatusBadRequest, nil},
-		"ALLOW":                   {url.Values{"decision": {"ALLOW"}}, http.StatusBadRequest, nil},
-		"yes":                     {url.Values{"decision": {"yes"}}, http.StatusBadRequest, nil},
-		"both":                    {url.Values{"decision": {"deny", "allow"}}, http.StatusBadRequest, nil},
-		"no token":                {url.Values{"decision": {"allow"}, "csrf": {""}}, http.StatusForbidden, nil},
-		"wrong token":             {url.Values{"decision": {"allow"}, "csrf": {strings.Repeat("A", 43)}}, http.StatusForbidden, nil},
-		"other interaction":       {url.Values{"decision": {"allow"}, "interaction": {strings.Repeat("A", 43)}}, http.StatusForbidden, nil},
+		"more scopes in the form": {url.Values{"decision": {"allow"}, "scope": {"openid profile email phone address"}, "client_id": {"other"},
+			"resource": {"https://api.example"}}, http.StatusSeeOther, []string{"openid", "profile"}},
+		"fewer scopes":      {url.Values{"decision": {"allow"}, "scope": {"openid"}}, http.StatusSeeOther, []string{"openid", "profile"}},
+		"no decision":       {url.Values{}, http.StatusBadRequest, nil},
+		"ALLOW":             {url.Values{"decision": {"ALLOW"}}, http.StatusBadRequest, nil},
+		"yes":               {url.Values{"decision": {"yes"}}, http.StatusBadRequest, nil},
+		"both":              {url.Values{"decision": {"deny", "allow"}}, http.StatusBadRequest, nil},
+		"no token":          {url.Values{"decision": {"allow"}, "csrf": {""}}, http.StatusForbidden, nil},
+		"wrong token":       {url.Values{"decision": {"allow"}, "csrf": {strings.Repeat("A", 43)}}, http.StatusForbidden, nil},
+		"other interaction": {url.Values{"decision": {"allow"}, "interaction": {strings.Repeat("A", 43)}}, http.StatusForbidden, nil},
 	} {
 		t.Run("A24 "+name, func(t *testing.T) {
 			s := start(t, "memory", quickKeys)
@@ -702,7 +704,8 @@ func TestA24ConsentFormCannotWidenTheRequest(t *testing.T) {
 		})
 	}
 	for name, header := range map[string]http.Header{
-		"cross-site": {"Sec-Fetch-Site": {"cross-site"}}, "same-site": {"Sec-Fetch-Site": {"same-site"}}, "foreign origin": {"Origin": {"https://evil.example"}}, "null origin": {"Origin": {"null"}},
+		"cross-site": {"Sec-Fetch-Site": {"cross-site"}}, "same-site": {"Sec-Fetch-Site": {"same-site"}}, "foreign origin": {"Origin": {"https://evil.example"}},
+		"null origin": {"Origin": {"null"}},
 	} {
 		t.Run("A24 row 27 POST from elsewhere "+name, func(t *testing.T) {
 			s := start(t, "memory", quickKeys)

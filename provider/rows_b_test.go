@@ -56,7 +56,8 @@ func TestRow19PromptNoneNeverShowsAPage(t *testing.T) {
 		s.on(t).wantCode(s.on(t).sentTo(b.get(s.authorizeURL(url.Values{"prompt": {"none"}, "scope": {"openid profile"}})), callback), "af0ifjsldkj")
 	})
 	for name, values := range map[string]url.Values{
-		"more scopes": {"scope": {"openid profile email"}}, "offline_access": {"scope": {"openid profile offline_access"}}, "a resource": {"scope": {"openid profile"}, "resource": {"https://api.example"}},
+		"more scopes": {"scope": {"openid profile email"}}, "offline_access": {"scope": {"openid profile offline_access"}},
+		"a resource": {"scope": {"openid profile"}, "resource": {"https://api.example"}},
 	} {
 		t.Run("row 19 consent to "+name, func(t *testing.T) { b.silent(s.on(t), values, "consent_required") })
 	}
@@ -98,12 +99,14 @@ func TestRow20PromptValues(t *testing.T) {
 	s.user("ada@example.com")
 	b := s.browser("ada@example.com")
 	b.code(nil)
-	for _, prompt := range []string{"none login", "login none", "none consent", "none none", "LOGIN", "None", "create", "create x", "login create", "login,consent", "login\tconsent", "login\nnone", "ſelect_account", "none\u00a0", strings.Repeat("login ", 600) + "x"} {
+	for _, prompt := range []string{"none login", "login none", "none consent", "none none", "LOGIN", "None", "create", "create x", "login create", "login,consent",
+		"login\tconsent", "login\nnone", "ſelect_account", "none\u00a0", strings.Repeat("login ", 600) + "x"} {
 		t.Run("row 20 "+cut(prompt), func(t *testing.T) {
 			s.on(t).wantRedirect(b.get(s.authorizeURL(url.Values{"prompt": {prompt}})), "invalid_request")
 		})
 	}
-	for prompt, pages := range map[string]string{"login": "login", "consent": "consent", "login consent": "login consent", "consent login": "login consent", "select_account": "login", " login  login ": "login", "select_account consent": "login consent"} {
+	for prompt, pages := range map[string]string{"login": "login", "consent": "consent", "login consent": "login consent", "consent login": "login consent",
+		"select_account": "login", " login  login ": "login", "select_account consent": "login consent"} {
 		t.Run("row 20 served "+prompt, func(t *testing.T) {
 			s := s.on(t)
 			b.Pages = nil
@@ -173,7 +176,8 @@ func TestRow21MaxAge(t *testing.T) {
 }
 
 func TestRow22PromptLoginWithAnOldSession(t *testing.T) {
-	for name, values := range map[string]url.Values{"prompt=login": {"prompt": {"login"}}, "max_age": {"max_age": {"60"}}, "max_age=0": {"max_age": {"0"}}, "login and consent": {"prompt": {"login consent"}}, "select_account": {"prompt": {"select_account"}}} {
+	for name, values := range map[string]url.Values{"prompt=login": {"prompt": {"login"}}, "max_age": {"max_age": {"60"}}, "max_age=0": {"max_age": {"0"}},
+		"login and consent": {"prompt": {"login consent"}}, "select_account": {"prompt": {"select_account"}}} {
 		t.Run("row 22 A15 "+name, func(t *testing.T) {
 			s := start(t, "memory", quickKeys, longSessions)
 			s.client()
@@ -249,7 +253,8 @@ func TestRow29ScopeAbuse(t *testing.T) {
 	b := s.browser("ada@example.com")
 	b.code(nil)
 	for _, scope := range []string{
-		"unknown", "openid unknown", "photos.write", "photos ", "photos:write", "PHOTOS", "openid Photos", "phot", "*", "photos*", "a:b/c.d", `openid "`, `openid \`, `openid"`, "openid\tprofile", "openid\nprofile", "openid\u00a0profile", "openid\x7f", "openid\u0001", "øpenid", "openid,profile",
+		"unknown", "openid unknown", "photos.write", "photos ", "photos:write", "PHOTOS", "openid Photos", "phot", "*", "photos*", "a:b/c.d", `openid "`, `openid \`,
+		`openid"`, "openid\tprofile", "openid\nprofile", "openid\u00a0profile", "openid\x7f", "openid\u0001", "øpenid", "openid,profile",
 		"openid\u2028profile", "",
 	} {
 		if scope == "photos " {
@@ -290,7 +295,8 @@ func TestRow32EssentialACRIsNeverLowered(t *testing.T) {
 	b.code(nil)
 	essential := func(members string) string { return `{"id_token":{"acr":{"essential":true,` + members + `}}}` }
 	for name, claims := range map[string]string{
-		"value": essential(`"value":"2"`), "values": essential(`"values":["2","urn:x"]`), "value and values": essential(`"value":"3","values":["2"]`), "case": essential(`"value":"I"`), "spaces": essential(`"value":"1 "`), "empty string": essential(`"value":""`),
+		"value": essential(`"value":"2"`), "values": essential(`"values":["2","urn:x"]`), "value and values": essential(`"value":"3","values":["2"]`),
+		"case": essential(`"value":"I"`), "spaces": essential(`"value":"1 "`), "empty string": essential(`"value":""`),
 	} {
 		t.Run("row 32 "+name, func(t *testing.T) {
 			s := s.on(t)
@@ -307,7 +313,8 @@ func TestRow32EssentialACRIsNeverLowered(t *testing.T) {
 		})
 	}
 	for name, claims := range map[string]string{
-		"reachable": essential(`"values":["2","1"]`), "any": `{"id_token":{"acr":{"essential":true}}}`, "voluntary": `{"id_token":{"acr":{"values":["2"]}}}`, "not essential": `{"id_token":{"acr":{"essential":false,"value":"2"}}}`, "null": `{"id_token":{"acr":null}}`,
+		"reachable": essential(`"values":["2","1"]`), "any": `{"id_token":{"acr":{"essential":true}}}`, "voluntary": `{"id_token":{"acr":{"values":["2"]}}}`,
+		"not essential": `{"id_token":{"acr":{"essential":false,"value":"2"}}}`, "null": `{"id_token":{"acr":null}}`,
 		"other claims": `{"id_token":{"email":{"essential":true},"auth_time":null},"userinfo":{"acr":null}}`, "nothing": `{}`, "null members": `{"id_token":null,"userinfo":null}`,
 	} {
 		t.Run("row 32 served "+name, func(t *testing.T) {
@@ -321,7 +328,8 @@ func TestRow32EssentialACRIsNeverLowered(t *testing.T) {
 		s.on(t).wantCode(s.on(t).sentTo(b.get(s.authorizeURL(url.Values{"acr_values": {"2 urn:x"}})), callback), "af0ifjsldkj")
 	})
 	for name, claims := range map[string]string{
-		"no JSON": "{", "array": "[]", "null": "null", "string": `"x"`, "trailing": "{}{}", "member": `{"id_token":"x"}`, "acr": `{"id_token":{"acr":"2"}}`, "essential": `{"id_token":{"acr":{"essential":"true","value":"2"}}}`, "value": `{"id_token":{"acr":{"essential":true,"value":2}}}`,
+		"no JSON": "{", "array": "[]", "null": "null", "string": `"x"`, "trailing": "{}{}", "member": `{"id_token":"x"}`, "acr": `{"id_token":{"acr":"2"}}`,
+		"essential": `{"id_token":{"acr":{"essential":"true","value":"2"}}}`, "value": `{"id_token":{"acr":{"essential":true,"value":2}}}`,
 		"values": `{"id_token":{"acr":{"essential":true,"values":"2"}}}`, "depth": `{"id_token":{"acr":{"values":` + strings.Repeat("[", 7000) + strings.Repeat("]", 7000) + `}}}`,
 	} {
 		t.Run("row 31 malformed "+name, func(t *testing.T) {

@@ -202,7 +202,8 @@ func TestRow36OnlyAValidReplayRevokes(t *testing.T) {
 	}
 	// After use, proof of possession must fail too.
 	for name, values := range map[string]url.Values{
-		"wrong verifier": {"code_verifier": {strings.Repeat("a", 43)}}, "no verifier": {"code_verifier": {""}}, "challenge as verifier": {"code_verifier": {challenge}}, "wrong redirect_uri": {"redirect_uri": {callback + "/"}}, "no redirect_uri": {"redirect_uri": {""}},
+		"wrong verifier": {"code_verifier": {strings.Repeat("a", 43)}}, "no verifier": {"code_verifier": {""}},
+		"challenge as verifier": {"code_verifier": {challenge}}, "wrong redirect_uri": {"redirect_uri": {callback + "/"}}, "no redirect_uri": {"redirect_uri": {""}},
 	} {
 		attacks["the client itself, "+name] = attack{values, nil, 400, "invalid_grant"}
 	}
@@ -227,7 +228,8 @@ func TestRow39RedirectURIAtTheTokenEndpoint(t *testing.T) {
 	s.publicClient("native", "http://127.0.0.1/cb")
 	s.user("ada@example.com")
 	b := s.browser("ada@example.com")
-	for _, uri := range []string{"", "https://rp.example/other", "https://evil.example/callback", callback + "/", callback + "?", callback + "#", "https://RP.example/callback", "https://rp.example/%63allback", "https://rp.example:443/callback", " " + callback} {
+	for _, uri := range []string{"", "https://rp.example/other", "https://evil.example/callback", callback + "/", callback + "?", callback + "#",
+		"https://RP.example/callback", "https://rp.example/%63allback", "https://rp.example:443/callback", " " + callback} {
 		t.Run("row 39 T6 "+uri, func(t *testing.T) {
 			s := s.on(t)
 			code := b.code(nil)
@@ -255,7 +257,8 @@ func TestRow41PKCEIsRequired(t *testing.T) {
 	for _, id := range []string{"basic-strict", "post-strict", "none-strict", "key-strict", "none-compatible", "basic-fapi2", "key-fapi2"} {
 		t.Run("row 41 "+id, func(t *testing.T) {
 			s := s.on(t)
-			for _, values := range []url.Values{{"code_challenge": {""}, "code_challenge_method": {""}}, {"code_challenge": {""}}, {"code_challenge": {""}, "code_challenge_method": {"plain"}}} {
+			for _, values := range []url.Values{{"code_challenge": {""}, "code_challenge_method": {""}}, {"code_challenge": {""}},
+				{"code_challenge": {""}, "code_challenge_method": {"plain"}}} {
 				values["client_id"] = []string{id}
 				s.wantRedirect(s.opened(values), "invalid_request")
 				values["prompt"] = []string{"none"}
@@ -301,7 +304,8 @@ func TestRow42ChallengeVectors(t *testing.T) {
 		vectors = append(vectors, url.Values{"code_challenge_method": {method}}, url.Values{"code_challenge_method": {method}, "code_challenge": {verifier}})
 	}
 	for _, sent := range []string{
-		"x", challenge[:42], challenge + "A", challenge + "=", challenge[:42] + "=", challenge[:42] + "+", challenge[:42] + "/", challenge[:42] + " ", " " + challenge[1:], challenge[:42] + "é", challenge[:42] + "\n", strings.Repeat("a", 128), challenge + challenge, "%",
+		"x", challenge[:42], challenge + "A", challenge + "=", challenge[:42] + "=", challenge[:42] + "+", challenge[:42] + "/", challenge[:42] + " ",
+		" " + challenge[1:], challenge[:42] + "é", challenge[:42] + "\n", strings.Repeat("a", 128), challenge + challenge, "%",
 		base64.StdEncoding.EncodeToString(make([]byte, 32)), fmt.Sprintf("%x", sha256.Sum256([]byte(verifier))),
 	} {
 		vectors = append(vectors, url.Values{"code_challenge": {sent}})
@@ -336,7 +340,8 @@ func TestRow43WrongVerifierBurnsTheCode(t *testing.T) {
 	b := s.browser("ada@example.com")
 	bearers := map[string][]func(*http.Request){"app": nil, "compatible": {as("compatible", clientSecret)}, "public": {byID("public")}}
 	for client, changes := range bearers {
-		for _, wrong := range []string{strings.Repeat("a", 43), challenge, verifier + "x", verifier[:42] + "K", strings.ToUpper(verifier), verifier + " ", " " + verifier, verifier + "=", "x", strings.Repeat("a", 129), "é", ""} {
+		for _, wrong := range []string{strings.Repeat("a", 43), challenge, verifier + "x", verifier[:42] + "K", strings.ToUpper(verifier), verifier + " ",
+			" " + verifier, verifier + "=", "x", strings.Repeat("a", 129), "é", ""} {
 			t.Run("row 43 T7 "+client+" "+wrong, func(t *testing.T) {
 				s := s.on(t)
 				code := b.code(url.Values{"client_id": {client}})
@@ -360,7 +365,8 @@ func TestRow43WrongVerifierBurnsTheCode(t *testing.T) {
 		verifier string
 		ok       bool
 	}{
-		"43": {strings.Repeat("-._~aZ0", 7)[:43], true}, "128": {strings.Repeat("-._~aZ0z", 16), true}, "42": {strings.Repeat("a", 42), false}, "129": {strings.Repeat("a", 129), false}, "one": {"x", false}, "space": {strings.Repeat("a ", 22), false}, "not ASCII": {strings.Repeat("é", 43), false},
+		"43": {strings.Repeat("-._~aZ0", 7)[:43], true}, "128": {strings.Repeat("-._~aZ0z", 16), true}, "42": {strings.Repeat("a", 42), false},
+		"129": {strings.Repeat("a", 129), false}, "one": {"x", false}, "space": {strings.Repeat("a ", 22), false}, "not ASCII": {strings.Repeat("é", 43), false},
 	} {
 		t.Run("row 43 T8 length "+name, func(t *testing.T) {
 			s := s.on(t)
@@ -393,9 +399,13 @@ func TestRow45ObjectsDoNotStandInForEachOther(t *testing.T) {
 	used := b.code(nil)
 	unknown := func(prefix string) string { token, _ := oauth.Mint(prefix); return token }
 	objects := map[string]string{
-		"refresh token": tokens.Str("refresh_token"), "access token": tokens.Str("access_token"), "opaque access token": opaque.Str("access_token"), "ID token": tokens.Str("id_token"), "client secret": clientSecret, "session cookie": cookies["gth_sid"],
-		"flow cookie": cookies["gth_flow"], "interaction": strings.TrimPrefix(login, s.URL+"/login?interaction="), "handle": strings.TrimPrefix(handle, s.URL+"/oauth2/authorize?handle="), "unknown code": unknown(oauth.PrefixCode),
-		"refresh token in a code's clothes": oauth.PrefixCode + strings.TrimPrefix(tokens.Str("refresh_token"), oauth.PrefixRefresh), "cut code": used[:len(used)-1], "longer code": used + "0", "code in other case": strings.ToUpper(used), "signature of a code": oauth.Signature(used), "code and space": used + " ", "urn": "urn:ietf:params:oauth:request_uri:" + used, "control character": "x\x01",
+		"refresh token": tokens.Str("refresh_token"), "access token": tokens.Str("access_token"), "opaque access token": opaque.Str("access_token"),
+		"ID token": tokens.Str("id_token"), "client secret": clientSecret, "session cookie": cookies["gth_sid"],
+		"flow cookie": cookies["gth_flow"], "interaction": strings.TrimPrefix(login, s.URL+"/login?interaction="),
+		"handle": strings.TrimPrefix(handle, s.URL+"/oauth2/authorize?handle="), "unknown code": unknown(oauth.PrefixCode),
+		"refresh token in a code's clothes": oauth.PrefixCode + strings.TrimPrefix(tokens.Str("refresh_token"), oauth.PrefixRefresh), "cut code": used[:len(used)-1],
+		"longer code": used + "0", "code in other case": strings.ToUpper(used), "signature of a code": oauth.Signature(used), "code and space": used + " ",
+		"urn": "urn:ietf:params:oauth:request_uri:" + used, "control character": "x\x01",
 	}
 	for name, object := range objects {
 		t.Run("row 45 as code: "+name, func(t *testing.T) {
@@ -505,7 +515,8 @@ func TestT7WrongClientCredentialsLeaveTheCode(t *testing.T) {
 		change func(*http.Request)
 		basic  bool
 	}{
-		"wrong secret": {as("app", "wrong"), true}, "no secret": {as("app", ""), true}, "unknown": {as("nobody", clientSecret), true}, "none at all": {noBasic, false}, "broken Basic": {func(r *http.Request) { r.Header.Set("Authorization", "Basic !!!") }, true}, "id only": {byID("app"), false},
+		"wrong secret": {as("app", "wrong"), true}, "no secret": {as("app", ""), true}, "unknown": {as("nobody", clientSecret), true},
+		"none at all": {noBasic, false}, "broken Basic": {func(r *http.Request) { r.Header.Set("Authorization", "Basic !!!") }, true}, "id only": {byID("app"), false},
 	} {
 		t.Run("T7 "+name, func(t *testing.T) {
 			a := s.on(t).redeem(code, tc.change)
