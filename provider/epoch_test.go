@@ -1,8 +1,11 @@
 package provider_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +14,58 @@ import (
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 )
+
+// A consent that was read before the user disconnected the client must not become a grant after it: the grant counts from before the read.
+func TestRow50CodeUnderWayDiesWithTheDisconnect(t *testing.T) {
+	onEveryBackend(t, func(s *server) {
+		s.client()
+		subject := s.user("ada@example.com")
+		b := s.browser("ada@example.com")
+		b.code(nil)
+		disconnecting := &disconnectingStore{Store: s.Store, subject: subject}
+		node := *s
+		node.Store = disconnecting
+		node.boot()
+		b.s = &node
+		jar := b.client.Jar.Cookies(mustURL(t, s.URL))
+		b.client.Jar.SetCookies(mustURL(t, node.URL), jar)
+		disconnecting.armed.Store(true)
+		params := b.callback(url.Values{"scope": {"openid offline_access"}, "prompt": {"none"}})
+		if disconnecting.armed.Load() {
+			t.Fatal("the disconnect did not happen between reading the consent and storing the code")
+		}
+		if params.Get("code") == "" {
+			t.Fatalf("no code: %v", params)
+		}
+		node.wantError(node.redeem(params.Get("code")), http.StatusBadRequest, "invalid_grant")
+	})
+}
+
+// disconnectingStore revokes the consent as soon as it was read.
+type disconnectingStore struct {
+	storage.Store
+	subject string
+	armed   atomic.Bool
+}
+
+func (s *disconnectingStore) Consent(ctx context.Context, subject, clientID string) (*storage.Consent, error) {
+	consent, err := s.Store.Consent(ctx, subject, clientID)
+	if s.armed.CompareAndSwap(true, false) {
+		time.Sleep(2 * time.Millisecond) // grants and revocations are compared by the millisecond
+		err = errors.Join(err, s.Store.RevokeConsent(ctx, s.subject, clientID))
+		time.Sleep(2 * time.Millisecond)
+	}
+	return consent, err
+}
+
+func mustURL(t *testing.T, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
 
 // What was under way while a password changed must not outlive the change (security row 51): neither the sign-in that had verified the old password, nor the
 // code that the old session was just being given.

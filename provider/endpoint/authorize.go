@@ -122,7 +122,7 @@ func (e *Endpoints) decide(w http.ResponseWriter, r *http.Request, params url.Va
 
 // proceed answers a valid request by the next step, or by a code. An error comes back before anything is written.
 func (e *Endpoints) proceed(w http.ResponseWriter, r *http.Request, req *oauth.AuthorizeRequest, flow *storage.Interaction) error {
-	ctx := r.Context()
+	ctx, began := r.Context(), e.Now()
 	current, err := e.Sessions.Current(r)
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (e *Endpoints) proceed(w http.ResponseWriter, r *http.Request, req *oauth.A
 	if done, err := e.consume(w, r, flow); done || err != nil {
 		return err
 	}
-	response, err := e.Engine.IssueCode(ctx, req, req.Authorization(current.Session))
+	response, err := e.Engine.IssueCode(ctx, req, req.Authorization(current.Session, began))
 	if err != nil {
 		return err
 	}

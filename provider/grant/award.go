@@ -49,6 +49,9 @@ type Authorization struct {
 	Client  *storage.Client
 	Subject string
 	Payload Payload
+	// Began is a time before anything was read that the decision rests on. The grant is born then, so that whatever is revoked while the request is
+	// under way names it.
+	Began time.Time
 }
 
 // Award says which tokens one token request earns.

@@ -28,7 +28,7 @@ func (h codeHandler) HandleAuthorizeEndpointRequest(ctx context.Context, ar fosi
 		return nil
 	}
 	auth := ar.GetSession().(*TokenSession).Authorization
-	grantID, err := NewGrantID(h.Now())
+	grantID, err := NewGrantID(auth.Began)
 	if err != nil {
 		return err
 	}

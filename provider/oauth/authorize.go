@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ory/fosite"
 
@@ -56,9 +57,9 @@ func (e *RedirectMismatch) Error() string { return "redirect_uri is not register
 // Has tells whether a scope was asked for.
 func (r *AuthorizeRequest) Has(scope string) bool { return slices.Contains(r.Scopes, scope) }
 
-// Authorization says what a subject is about to grant by this request.
-func (r *AuthorizeRequest) Authorization(s *storage.Session) *grant.Authorization {
-	return &grant.Authorization{Client: r.Client, Subject: s.Subject, Payload: grant.Payload{
+// Authorization says what a subject is about to grant by this request. began is a time before session and consent were read.
+func (r *AuthorizeRequest) Authorization(s *storage.Session, began time.Time) *grant.Authorization {
+	return &grant.Authorization{Client: r.Client, Subject: s.Subject, Began: began, Payload: grant.Payload{
 		Scopes: r.Scopes, Resources: r.Resources, RedirectURI: r.Params.Get("redirect_uri"), Challenge: r.Challenge, Nonce: r.Nonce,
 		AuthTime: s.AuthTime.Unix(), ACR: s.ACR, AMR: s.AMR, SID: s.ID, Epoch: s.Epoch, Offline: r.Has("offline_access"),
 	}}

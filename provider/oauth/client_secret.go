@@ -56,13 +56,22 @@ func HashSecret(chosen string) (string, error) {
 // process then remembers that this hash and this secret belong together, for a client sends its secret with every request. The error says that too many
 // wrong secrets wait for their bcrypt already: storage.ErrUnavailable, so that the caller comes back.
 func VerifySecret(ctx context.Context, hash, secret string) (bool, error) {
-	if signature, ok := strings.CutPrefix(hash, fastScheme); ok {
-		return subtle.ConstantTimeCompare([]byte(Signature(secret)), []byte(signature)) == 1, nil
-	}
-	if !strings.HasPrefix(hash, bcryptPrefix) || len(secret) > maxChosen {
-		return false, nil
+	if matches, known := verifyFast(hash, secret); known {
+		return matches, nil
 	}
 	return chosenSecrets.verify(ctx, hash, secret)
+}
+
+// verifyFast is VerifySecret as far as it goes without a bcrypt: known is false if that is needed.
+func verifyFast(hash, secret string) (matches, known bool) {
+	if signature, ok := strings.CutPrefix(hash, fastScheme); ok {
+		return subtle.ConstantTimeCompare([]byte(Signature(secret)), []byte(signature)) == 1, true
+	}
+	if !strings.HasPrefix(hash, bcryptPrefix) || len(secret) > maxChosen {
+		return false, true
+	}
+	matches = chosenSecrets.known(chosenSecrets.pair(hash, secret))
+	return matches, matches
 }
 
 // chosenSecrets is shared by the process: what it holds is true wherever it is asked.

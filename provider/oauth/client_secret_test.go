@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -105,5 +106,30 @@ func TestWaitingSecretsAreBounded(t *testing.T) {
 	}
 	if _, err := v.verify(context.Background(), string(hash), "wrong"); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("beyond the bound: %v, want storage.ErrUnavailable", err)
+	}
+}
+
+func TestProvenSecretPaysForNoOtherHash(t *testing.T) {
+	secret, fast := NewSecret()
+	old, err := bcrypt.GenerateFromPassword([]byte("the old chosen secret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &storage.Client{Secrets: []storage.ClientSecret{{Hash: string(old)}, {Hash: fast}}}
+	for range cap(chosenSecrets.admitted) { // no bcrypt can run: a slot for one is not to be had
+		chosenSecrets.admitted <- struct{}{}
+	}
+	ok, err := checkSecret(context.Background(), client, secret, time.Now())
+	for range cap(chosenSecrets.admitted) {
+		<-chosenSecrets.admitted
+	}
+	if !ok || err != nil {
+		t.Errorf("the current secret during the overlap: %v, %v", ok, err)
+	}
+	if ok, err := checkSecret(context.Background(), client, "the old chosen secret", time.Now()); !ok || err != nil {
+		t.Errorf("the old secret during the overlap: %v, %v", ok, err)
+	}
+	if ok, err := checkSecret(context.Background(), client, "neither", time.Now()); ok || err != nil {
+		t.Errorf("neither secret: %v, %v", ok, err)
 	}
 }

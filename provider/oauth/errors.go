@@ -54,6 +54,8 @@ func ToWire(err error) Wire {
 	switch {
 	case errors.As(err, &limit):
 		return Wire{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: limit.RetryAfter, Description: "Too many failed attempts. Wait as long as Retry-After says."}
+	case errors.Is(err, errSecretsBusy):
+		return Wire{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: unavailableRetry, Description: "Too many client secrets are being checked right now. Try again in a moment."}
 	case errors.Is(err, storage.ErrUnavailable):
 		return Wire{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: unavailableRetry, Description: "The server cannot reach its storage. Try again in a moment."}
 	}

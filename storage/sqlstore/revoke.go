@@ -74,7 +74,7 @@ func (s *Store) revoke(ctx context.Context, q Query, r storage.Revocation) (int,
 		below = everyGrant
 	}
 	// Whatever is stored by now goes, also what a node whose clock is ahead has stored; a given Before spares what came later.
-	if !r.Before.IsZero() {
+	if !r.Before.IsZero() || r.Kind == storage.RevokeToken {
 		doomed = below
 	}
 	text, args := deleteToken, []any{r.ID}
@@ -95,10 +95,15 @@ func (s *Store) revoke(ctx context.Context, q Query, r storage.Revocation) (int,
 		if err != nil {
 			return 0, err
 		}
+		total += int(n)
+		if n < revokeBatch && doomed != below {
+			// New families may come as fast as they go. From here on only those that the revocation names count, and they end.
+			doomed, args[0] = below, below
+			continue
+		}
 		if n == 0 {
 			return total, s.record(ctx, q, r.Kind, r.ID, micros(before), below, micros(now.Add(s.ttl)))
 		}
-		total += int(n)
 	}
 }
 
