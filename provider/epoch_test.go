@@ -22,7 +22,7 @@ func TestRow50CodeUnderWayDiesWithTheDisconnect(t *testing.T) {
 		subject := s.user("ada@example.com")
 		b := s.browser("ada@example.com")
 		b.code(nil)
-		disconnecting := &disconnectingStore{Store: s.Store, subject: subject}
+		disconnecting := &disconnectingStore{Store: s.Store, clock: s.Clock, subject: subject}
 		node := *s
 		node.Store = disconnecting
 		node.boot()
@@ -44,6 +44,7 @@ func TestRow50CodeUnderWayDiesWithTheDisconnect(t *testing.T) {
 // disconnectingStore revokes the consent as soon as it was read.
 type disconnectingStore struct {
 	storage.Store
+	clock   *clock
 	subject string
 	armed   atomic.Bool
 }
@@ -51,9 +52,9 @@ type disconnectingStore struct {
 func (s *disconnectingStore) Consent(ctx context.Context, subject, clientID string) (*storage.Consent, error) {
 	consent, err := s.Store.Consent(ctx, subject, clientID)
 	if s.armed.CompareAndSwap(true, false) {
-		time.Sleep(2 * time.Millisecond) // grants and revocations are compared by the millisecond
+		s.clock.Advance(time.Second) // grants and revocations are compared by the millisecond
 		err = errors.Join(err, s.Store.RevokeConsent(ctx, s.subject, clientID))
-		time.Sleep(2 * time.Millisecond)
+		s.clock.Advance(time.Second)
 	}
 	return consent, err
 }
