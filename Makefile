@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test deps lint bench soak clean
+.PHONY: run build test deps lint bench soak mutants interop clean
 
 run: build ## start on embedded SQLite with a demo user, a demo client and the playground
 	./$(BIN) serve --dev
@@ -13,14 +13,17 @@ run: build ## start on embedded SQLite with a demo user, a demo client and the p
 build:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/gatehouse
 
-deps: ## what tests need: PostgreSQL, Chromium
+deps: ## what tests need: PostgreSQL, Chromium, Node.js with the libraries of deploy/dev/interop
 	deploy/dev/deps.sh
 
 test: deps ## every test, with the race detector, on every backend
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 
+interop: deps ## openid-client, oauth4webapi and oidc-client-ts against the program, and the program against node-oidc-provider; a part of make test
+	$(GO) test -count=1 -v ./deploy/dev/interop
+
 lint: ## formatting, vet, staticcheck
-	@test -z "$$(gofmt -l cmd provider storage templates)" || { gofmt -l cmd provider storage templates; echo "run gofmt -w on these files"; exit 1; }
+	@test -z "$$(gofmt -l cmd provider storage templates deploy)" || { gofmt -l cmd provider storage templates deploy; echo "run gofmt -w on these files"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
@@ -29,6 +32,9 @@ bench: build deps ## ratios against a bare net/http handler, on SQLite and on Po
 
 soak: deps ## the long runs; a short form of each is part of make test
 	GATEHOUSE_SOAK=1 CGO_ENABLED=1 $(GO) test -timeout 6h -v -run 'Soak' ./...
+
+mutants: ## breaks the rule behind each line of the checklist and expects its test to go red; not part of make test
+	$(GO) run ./deploy/dev/mutants
 
 clean:
 	rm -rf bin

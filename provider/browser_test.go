@@ -32,6 +32,8 @@ type visited struct {
 	config oauth2.Config
 	verify *gooidc.IDTokenVerifier
 	mode   string // response_mode
+	// types is the response_type; empty means code.
+	types string
 
 	mu    sync.Mutex
 	begun map[string]begun
@@ -41,7 +43,7 @@ type visited struct {
 type begun struct{ nonce, verifier string }
 
 // visit serves a relying party under the name host and registers it.
-func visit(s *server, host, mode string) *visited {
+func visit(s *server, host, mode string, changes ...func(*storage.Client)) *visited {
 	s.Helper()
 	v := &visited{mode: mode, begun: map[string]begun{}}
 	app := httptest.NewServer(v)
@@ -52,9 +54,9 @@ func visit(s *server, host, mode string) *visited {
 	}
 	v.host, v.other = net.JoinHostPort(host, port), net.JoinHostPort(map[string]string{"localhost": "127.0.0.1", "127.0.0.1": "localhost"}[host], port)
 	id := "rp-" + port
-	s.client(func(c *storage.Client) {
+	s.client(append(changes, func(c *storage.Client) {
 		c.ID, c.Name, c.RedirectURIs = id, "Shop "+port, []string{"http://" + v.host + "/callback?tenant=7"}
-	})
+	})...)
 	p := newGoParty(s, id, clientSecret, "http://"+v.host+"/callback?tenant=7", nil)
 	v.config, v.verify = p.config, p.verifier
 	return v
@@ -68,6 +70,10 @@ func (v *visited) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/":
 		v.welcome(w, r)
 	case "/callback":
+		if v.mode == "fragment" && r.Method == http.MethodGet && !r.URL.Query().Has("iss") {
+			v.script(w)
+			return
+		}
 		v.callback(w, r)
 	case "/first":
 		http.Redirect(w, r, "http://"+v.host+"/done?"+r.URL.RawQuery, http.StatusFound)
@@ -95,6 +101,9 @@ func (v *visited) welcome(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	query := target.Query()
+	if v.types != "" {
+		query.Set("response_type", v.types)
+	}
 	if prompt := r.URL.Query().Get("prompt"); prompt != "" {
 		query.Set("prompt", prompt)
 	}
@@ -105,6 +114,12 @@ func (v *visited) welcome(w http.ResponseWriter, r *http.Request) {
 	target.RawQuery = query.Encode()
 	endpoint, _, _ := strings.Cut(target.String(), "?")
 	show(w, `<h1>Shop</h1><a id="link" href="`+html.EscapeString(target.String())+`">Sign in</a><form method="post" action="`+endpoint+`">`+inputs.String()+`<button id="post">Sign in</button></form>`)
+}
+
+// script is the page of an app that reads the fragment, and hands it to its server here so that it can be verified.
+func (v *visited) script(w http.ResponseWriter) {
+	w.Header().Del("Content-Security-Policy")
+	show(w, `<script>location.replace(location.pathname + location.search + "&" + location.hash.slice(1))</script>`)
 }
 
 func (v *visited) callback(w http.ResponseWriter, r *http.Request) {
@@ -132,6 +147,11 @@ func (v *visited) result(r *http.Request) (string, error) {
 	if code := r.FormValue("error"); code != "" {
 		return "refused: " + code, nil
 	}
+	if v.types != "" {
+		if err := v.front(r, b); err != nil {
+			return "", err
+		}
+	}
 	token, err := v.config.Exchange(context.WithoutCancel(r.Context()), r.FormValue("code"), oauth2.VerifierOption(b.verifier))
 	if err != nil {
 		return "", err
@@ -145,6 +165,28 @@ func (v *visited) result(r *http.Request) (string, error) {
 		return "", fmt.Errorf("nonce %q", id.Nonce)
 	}
 	return "hello " + id.Subject, nil
+}
+
+// front verifies the ID token and the access token of a hybrid answer.
+func (v *visited) front(r *http.Request, b begun) error {
+	id, err := v.verify.Verify(context.WithoutCancel(r.Context()), r.FormValue("id_token"))
+	if err != nil {
+		return err
+	}
+	if id.Nonce != b.nonce {
+		return fmt.Errorf("nonce %q", id.Nonce)
+	}
+	var bound struct {
+		CHash string `json:"c_hash"`
+		SHash string `json:"s_hash"`
+	}
+	if err := id.Claims(&bound); err != nil {
+		return err
+	}
+	if bound.CHash != half("RS256", r.FormValue("code")) || bound.SHash != half("RS256", r.FormValue("state")) {
+		return fmt.Errorf("c_hash %q, s_hash %q", bound.CHash, bound.SHash)
+	}
+	return id.VerifyAccessToken(r.FormValue("access_token"))
 }
 
 // arrive waits for the end of the redirects.
@@ -190,6 +232,48 @@ func TestRow184RedirectsAfterTheCodeMeetNoPolicy(t *testing.T) {
 					b.Silent()
 				})
 			}
+		}
+	}
+}
+
+// TestA10A11HybridInABrowser: code, access token and ID token by fragment, and by form_post with and without scripts.
+func TestA10A11HybridInABrowser(t *testing.T) {
+	chromium := webtest.StartChromium(t)
+	s := start(t, "memory", everything)
+	s.user("ada@example.com")
+	for _, host := range []string{"localhost", "127.0.0.1"} {
+		for name, tc := range map[string]struct {
+			mode    string
+			scripts bool
+		}{"fragment": {"fragment", true}, "form_post": {"form_post", true}, "form_post without scripts": {"form_post", false}} {
+			t.Run(host+" "+name, func(t *testing.T) {
+				v := visit(s.on(t), host, tc.mode, frontChannel)
+				v.types = "token id_token code"
+				b := chromium.Window(t)
+				b.Scripts(tc.scripts)
+				deliver := func() {
+					if !tc.scripts {
+						b.Await("#form-post")
+						b.Says("If nothing happens, use the button.")
+						b.Click("continue")
+					}
+				}
+				b.Open(v.url() + "/?prompt=none")
+				b.Click("link")
+				deliver()
+				v.arrive(b, "refused: login_required")
+				b.Open(v.url())
+				b.Click("post")
+				logIn(b)
+				b.Click("allow")
+				deliver()
+				v.arrive(b, hello)
+				b.Open(v.url() + "/?prompt=none")
+				b.Click("link")
+				deliver()
+				v.arrive(b, hello)
+				b.Silent()
+			})
 		}
 	}
 }

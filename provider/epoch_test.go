@@ -10,8 +10,9 @@ import (
 	"time"
 
 	"gatehouse/provider/grant"
-	"gatehouse/provider/oauth"
+	"gatehouse/provider/opaque"
 	"gatehouse/provider/web"
+	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
 )
 
@@ -44,7 +45,7 @@ func TestRow50CodeUnderWayDiesWithTheDisconnect(t *testing.T) {
 // disconnectingStore revokes the consent as soon as it was read.
 type disconnectingStore struct {
 	storage.Store
-	clock   *clock
+	clock   *webtest.Clock
 	subject string
 	armed   atomic.Bool
 }
@@ -104,7 +105,7 @@ func TestRow51CodeUnderWayDiesWithThePasswordChange(t *testing.T) {
 		s.client()
 		subject := s.user("ada@example.com")
 		code := s.browser("ada@example.com").code(url.Values{"scope": {"openid offline_access"}})
-		row, err := s.Store.Token(t.Context(), storage.TokenCode, oauth.Signature(code))
+		row, err := s.Store.Token(t.Context(), storage.TokenCode, opaque.Signature(code))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -167,7 +167,7 @@ func TestStorageFailureInEveryStepOfASignIn(t *testing.T) {
 		{"account page of nobody", []string{"CreateInteraction"}, func(b *browser) func() page {
 			return func() page { return b.get(s.URL + "/account") }
 		}},
-		{"sign-out", []string{"SessionByCookie", "EndSession"}, func(b *browser) func() page {
+		{"sign-out", []string{"SessionByCookie", "SessionClients", "EndSession"}, func(b *browser) func() page {
 			b.code(nil)
 			p := b.get(s.URL + "/account")
 			return func() page { return b.submit(p, "logout", nil) }

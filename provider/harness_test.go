@@ -1,7 +1,6 @@
 package provider_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -15,18 +14,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/net/html"
 
 	"gatehouse/provider"
+	"gatehouse/provider/client"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/outbound"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
+	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
 	"gatehouse/storage/memory"
 	"gatehouse/storage/postgres"
@@ -52,48 +52,13 @@ type server struct {
 	URL      string
 	Store    storage.Store
 	Provider *provider.Provider
-	Log      *logBuffer
-	Clock    *clock
+	Log      *webtest.Log
+	Clock    *webtest.Clock
 	// TLS makes boot serve an https issuer, Idle leaves the background jobs out; set them before boot (see startAs).
 	TLS, Idle bool
-	http      *httptest.Server
-}
-
-// clock is a settable clock for servers under test.
-type clock struct {
-	mu     sync.Mutex
-	offset time.Duration
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.offset)
-}
-
-// Advance moves the clock forward.
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.offset += d
-}
-
-// logBuffer keeps what the server logged, for tests that look for leaks.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	// Managed tells that Session Management is on.
+	Managed bool
+	http    *httptest.Server
 }
 
 // backends open a fresh store each.
@@ -118,14 +83,14 @@ var backends = map[string]func(t *testing.T, o storage.Options) storage.Store{
 }
 
 // onEveryBackend runs a test on all stores.
-func onEveryBackend(t *testing.T, test func(s *server)) {
+func onEveryBackend(t *testing.T, test func(s *server), changes ...func(*provider.Options)) {
 	for _, name := range slices.Sorted(maps.Keys(backends)) {
-		t.Run(name, func(t *testing.T) { test(start(t, name)) })
+		t.Run(name, func(t *testing.T) { test(start(t, name, changes...)) })
 	}
 }
 
 var testTokens = oauth.Lifetimes{
-	Code: time.Minute, Access: 10 * time.Minute, ID: 10 * time.Minute, RefreshIdle: 14 * 24 * time.Hour, RefreshAbsolute: 90 * 24 * time.Hour,
+	Code: time.Minute, Pushed: 90 * time.Second, Access: 10 * time.Minute, ID: 10 * time.Minute, RefreshIdle: 14 * 24 * time.Hour, RefreshAbsolute: 90 * 24 * time.Hour,
 	PublicRefreshIdle: 7 * 24 * time.Hour, PublicRefreshAbsolute: 30 * 24 * time.Hour, RefreshGrace: time.Minute,
 }
 
@@ -138,7 +103,7 @@ func start(t *testing.T, backend string, changes ...func(*provider.Options)) *se
 // startAs is start with a change to the server under test before it boots.
 func startAs(t *testing.T, backend string, as func(*server), changes ...func(*provider.Options)) *server {
 	t.Helper()
-	s := &server{T: t, Log: &logBuffer{}, Clock: &clock{}}
+	s := &server{T: t, Log: &webtest.Log{}, Clock: &webtest.Clock{}}
 	s.Store = backends[backend](t, storage.Options{Now: s.Clock.Now, RevocationTTL: provider.RevocationTTL(testTokens, nil)})
 	as(s)
 	s.boot(changes...)
@@ -174,6 +139,7 @@ func (s *server) boot(changes ...func(*provider.Options)) {
 	for _, change := range changes {
 		change(&o)
 	}
+	s.Managed = o.SessionManagement
 	if s.Provider, err = provider.New(s.Context(), o); err != nil {
 		s.Fatal(err)
 	}
@@ -194,7 +160,7 @@ func (s *server) boot(changes ...func(*provider.Options)) {
 	s.Cleanup(func() { s.http.Close(); cancel(); <-stopped })
 }
 
-var clientSecret, clientSecretHash = oauth.NewSecret()
+var clientSecret, clientSecretHash = client.NewSecret()
 
 // client registers a confidential client "app" for the code flow with all OpenID scopes; changes may alter it.
 func (s *server) client(changes ...func(*storage.Client)) *storage.Client {

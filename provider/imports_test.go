@@ -33,21 +33,31 @@ var importRules = map[string]struct {
 	"provider/credential":       {groundMay, groundWhy},
 	"provider/interaction":      {groundMay, groundWhy},
 	"provider/web":              {append(slices.Clone(leaf), "templates"), "the kernel knows pages and leaf packages; features bring the rest"},
+	"provider/opaque":           {nil, "a leaf: random strings and what is stored of them"},
+	"provider/redirect":         {[]string{"storage"}, "comparing addresses needs nobody"},
 	"provider/grant":            {[]string{"storage"}, "grants state small interfaces, which the engine satisfies"},
-	"provider/oauth":            {append(slices.Clone(groundMay), "provider/grant", "provider/keys"), "the engine knows nothing of HTML and cookies"},
+	"provider/client":           {[]string{"storage", "provider/opaque", "provider/grant", "provider/outbound", "provider/seal", "provider/redirect"}, "metadata is validated without asking anybody; the grant table says what exists"},
+	"provider/registration":     {append(slices.Clone(groundMay), "provider/opaque", "provider/client"), "what saving a client takes beside the validation, for the endpoint and the command line"},
+	"provider/clientauth":       {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client"), "part of the engine: who sends a request"},
+	"provider/request":          {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client", "provider/clientauth", "provider/redirect"), "part of the engine: what an authorization request asks for"},
+	"provider/oauth":            {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client", "provider/clientauth", "provider/request", "provider/keys"), "the engine knows nothing of HTML and cookies"},
 	"provider/session":          {append(slices.Clone(groundMay), "provider/web"), "sessions are cookies and rows"},
 	"provider/endpoint":         {append(slices.Clone(featureMay), "provider/grant"), featureWhy},
 	"provider/login":            {featureMay, featureWhy},
 	"provider/consent":          {featureMay, featureWhy},
 	"provider/account":          {featureMay, featureWhy},
+	"provider/logout":           {featureMay, featureWhy},
+	"provider/upstream":         {[]string{"provider/outbound", "provider/client"}, "a driver of a provider knows that provider, not who signs in here"},
+	"provider/federation":       {append(slices.Clone(featureMay), "provider/upstream"), featureWhy},
 	"provider/playground":       {append(slices.Clone(featureMay), "provider/rp"), featureWhy},
 	"provider/rp":               {nil, "a relying party uses the server from outside, as anyone does"},
 	"provider/bench":            {[]string{"provider/rp"}, "the bench drives any provider from outside"},
 	"deploy/dev":                {[]string{"provider/bench", "storage/postgres/postgrestest"}, "make bench starts the built program and a test cluster; it shares no code with the server"},
 	"provider/third_party/oryx": {nil, "a stand-in for a library"},
 	"provider":                  {nil, "assembles everything; see the exception below"},
+	"cmd/gatehouse/doctor":      {[]string{"provider/rp"}, "the doctor sees what a client sees; what it needs of the store it states as an interface"},
 	"cmd/gatehouse":             {nil, "the place where concrete types meet; see the exception below"},
-	"cmd/gatehouse/config":      {[]string{"provider/seal", "provider/ratelimit", "provider/oauth"}, "the typed tree is read by everyone and knows no one"},
+	"cmd/gatehouse/config":      {[]string{"provider/seal", "provider/ratelimit", "provider/oauth", "provider/grant", "provider/upstream"}, "the typed tree is read by everyone and knows no one; the table of upstream types says what each of them needs"},
 }
 
 var (
@@ -56,16 +66,17 @@ var (
 	leafWhy    = "leaf packages import at most storage"
 	groundMay  = slices.Clone(leaf)
 	groundWhy  = "ground packages import leaf packages and storage"
-	featureMay = append(slices.Clone(leaf), "provider/keys", "provider/credential", "provider/interaction", "provider/web", "templates", "provider/session", "provider/oauth")
+	featureMay = append(slices.Clone(leaf), "provider/keys", "provider/credential", "provider/interaction", "provider/web", "templates", "provider/session", "provider/oauth",
+		"provider/opaque", "provider/redirect", "provider/client", "provider/clientauth", "provider/request", "provider/registration")
 	featureWhy = "features never import each other: they meet through an interaction id in a URL, or through storage"
 )
 
 // libraryHomes names the only folders that may import a library.
 var libraryHomes = map[string][]string{
-	"github.com/ory/fosite":      {"provider/grant", "provider/oauth", "provider/endpoint"},
-	"github.com/go-jose/go-jose": {"provider/keys", "provider/oauth", "provider/upstream"},
+	"github.com/ory/fosite":      {"provider/grant", "provider/clientauth", "provider/request", "provider/oauth", "provider/endpoint"},
+	"github.com/go-jose/go-jose": {"provider/keys", "provider/client", "provider/clientauth", "provider/request", "provider/oauth", "provider/upstream"},
 	"github.com/gorilla/mux":     {"provider/web"},
-	"golang.org/x/crypto/bcrypt": {"provider/credential", "provider/oauth"},
+	"golang.org/x/crypto/bcrypt": {"provider/credential", "provider/client"},
 	"golang.org/x/oauth2":        {"provider/rp", "provider/upstream"},
 	"github.com/coreos/go-oidc":  {"provider/rp", "provider/upstream"},
 	"github.com/jackc/pgx":       {"storage/postgres"},

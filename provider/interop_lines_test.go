@@ -18,6 +18,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"gatehouse/provider"
+	"gatehouse/provider/client"
 	"gatehouse/provider/oauth"
 	"gatehouse/storage"
 )
@@ -57,7 +58,7 @@ func TestInteropIssInEveryAnswer(t *testing.T) {
 		{"wrong scope", s.browser("ada@example.com"), url.Values{"scope": {"openid root"}}, "invalid_scope"},
 		{"wrong response_type", s.browser("ada@example.com"), url.Values{"response_type": {"token"}}, "unsupported_response_type"},
 		{"no PKCE", s.browser("ada@example.com"), url.Values{"code_challenge": {""}}, "invalid_request"},
-		{"request object", s.browser("ada@example.com"), url.Values{"request": {"e30.e30."}}, "request_not_supported"},
+		{"request object", s.browser("ada@example.com"), url.Values{"request": {"e30.e30."}}, "invalid_request_object"},
 		{"wrong prompt", s.browser("ada@example.com"), url.Values{"prompt": {"none login"}}, "invalid_request"},
 	} {
 		for _, mode := range []string{"query", "form_post"} {
@@ -259,7 +260,7 @@ func TestInteropSecretByHeaderAndBody(t *testing.T) {
 // TestInteropSecretsNeedNoEncoding: MCP SDK v1 sends plain base64 of id:secret, so what we generate must read the same encoded or not.
 func TestInteropSecretsNeedNoEncoding(t *testing.T) {
 	for range 50 {
-		if secret, _ := oauth.NewSecret(); url.QueryEscape(secret) != secret {
+		if secret, _ := client.NewSecret(); url.QueryEscape(secret) != secret {
 			t.Fatalf("the secret %q changes when it is encoded", secret)
 		}
 	}
@@ -413,10 +414,10 @@ func TestInteropAssertionAudience(t *testing.T) {
 			s := s.on(t)
 			access := s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}}, asserting(t, key, s.URL)).Str("access_token")
 			for path, form := range map[string]url.Values{
-				"/oauth2/token": {"grant_type": {"client_credentials"}}, "/oauth2/introspect": {"token": {access}}, "/oauth2/revoke": {"token": {access}},
+				"/oauth2/token": {"grant_type": {"client_credentials"}}, "/oauth2/introspect": {"token": {access}}, "/oauth2/revoke": {"token": {access}}, "/oauth2/par": s.pushable(nil),
 			} {
 				a := s.post(path, form, asserting(t, key, c.aud))
-				if c.ok && a.Status != http.StatusOK {
+				if want := map[bool]int{true: http.StatusCreated, false: http.StatusOK}[path == "/oauth2/par"]; c.ok && a.Status != want {
 					t.Errorf("%s: %d %s", path, a.Status, a.Raw)
 				}
 				if !c.ok {
@@ -490,7 +491,7 @@ func TestInteropScriptsMayRead(t *testing.T) {
 		return func(r *http.Request) { r.Header.Set("Origin", origin) }
 	}
 	t.Run("preflight", func(t *testing.T) {
-		for _, path := range []string{"/oauth2/token", "/oauth2/revoke", "/oauth2/userinfo"} {
+		for _, path := range []string{"/oauth2/token", "/oauth2/revoke", "/oauth2/userinfo", "/oauth2/par"} {
 			r, _ := http.NewRequest("OPTIONS", s.URL+path, nil)
 			r.Header.Set("Origin", origin)
 			r.Header.Set("Access-Control-Request-Method", "POST")
@@ -507,11 +508,19 @@ func TestInteropScriptsMayRead(t *testing.T) {
 	for name, a := range map[string]answer{
 		"token": tokens, "token error": s.post("/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}}, from(origin)),
 		"client error": s.refresh("x", as("app", "wrong"), from(origin)), "revocation": s.post("/oauth2/revoke", url.Values{"token": {"x"}}, from(origin)),
-		"userinfo": s.userinfoFrom(origin, tokens.Str("access_token")),
+		"revocation error": s.post("/oauth2/revoke", url.Values{"x": {"y"}}, from(origin)), "userinfo": s.userinfoFrom(origin, tokens.Str("access_token")),
+		"userinfo error": s.userinfoFrom(origin, tokens.Str("access_token")[:len(tokens.Str("access_token"))-6]), "pushed request": s.post("/oauth2/par", s.pushable(nil), from(origin)),
+		"pushed request error": s.post("/oauth2/par", s.pushable(url.Values{"scope": {"openid root"}}), from(origin)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := a.Header.Get("Access-Control-Allow-Origin"); got != origin || a.Header.Get("Access-Control-Allow-Credentials") != "" || !strings.Contains(a.Header.Get("Vary"), "Origin") {
 				t.Errorf("%d %s: Access-Control-Allow-Origin %q, %v", a.Status, a.Raw, got, a.Header)
+			}
+			if exposed := a.Header.Get("Access-Control-Expose-Headers"); !strings.Contains(exposed, "WWW-Authenticate") || !strings.Contains(exposed, "DPoP-Nonce") {
+				t.Errorf("exposes %q", exposed)
+			}
+			if failed := strings.HasSuffix(name, "error"); failed != (a.Status >= 400) || failed && (a.Str("error") == "" || a.Header.Get("Content-Type") != "application/json") {
+				t.Errorf("%d %s", a.Status, a.Raw)
 			}
 		})
 	}
@@ -670,13 +679,40 @@ func TestInteropAccessTokenIsRFC9068(t *testing.T) {
 	}
 }
 
+// oddValues are what applications send as state and nonce.
+var oddValues = map[string]string{
+	"plus and space": "a+b c", "percent": "100%25%zz%", "quotes": `"'<>&` + "`", "not ASCII": "Grüße 東京 \U0001f511", "base64": "ab+/cd==", "json": `{"a":"b","c":["d"]}`,
+	"separators": "a=b&c=d#e?f;g", "markup": `"><script>alert(1)</script>`, "very long": strings.Repeat("x", 2000), "one space": " ", "newline": "a\nb",
+}
+
+// TestInteropStateReturnsFromLogoutExactly: by the redirect after the end of the session, and by the one after the confirmation that the hint of another computer needs.
+func TestInteropStateReturnsFromLogoutExactly(t *testing.T) {
+	s := interop(t, func(c *storage.Client) { c.PostLogoutRedirectURIs = []string{bye, bye + "?tenant=7"} })
+	_, elsewhere := s.signedInAt(nil)
+	for name, value := range oddValues {
+		t.Run(name, func(t *testing.T) {
+			s := s.on(t)
+			b, a := s.signedInAt(nil)
+			values := url.Values{"id_token_hint": {a.Str("id_token")}, "post_logout_redirect_uri": {bye}, "state": {value}}
+			if got := s.sentTo(b.get(s.logoutURL(values)), bye); got.Get("state") != value || len(got) != 1 {
+				t.Errorf("%v, want the state %q alone", got, value)
+			}
+			b, _ = s.signedInAt(nil)
+			values.Set("id_token_hint", elsewhere.Str("id_token"))
+			values.Set("post_logout_redirect_uri", bye+"?tenant=7")
+			asked := b.get(s.logoutURL(values))
+			s.wantAsked(asked, b)
+			if got := s.sentTo(b.submit(asked, "logout", nil), bye+"?tenant=7"); got.Get("state") != value || len(got) != 1 {
+				t.Errorf("after the confirmation: %v, want the state %q alone", got, value)
+			}
+		})
+	}
+}
+
 // TestInteropStateAndNonceReturnExactly: applications keep JSON, base64 and their users' languages in state.
 func TestInteropStateAndNonceReturnExactly(t *testing.T) {
 	s := interop(t)
-	for name, value := range map[string]string{
-		"plus and space": "a+b c", "percent": "100%25%zz%", "quotes": `"'<>&` + "`", "not ASCII": "Grüße 東京 \U0001f511", "base64": "ab+/cd==", "json": `{"a":"b","c":["d"]}`,
-		"separators": "a=b&c=d#e?f;g", "markup": `"><script>alert(1)</script>`, "very long": strings.Repeat("x", 2000), "one space": " ", "newline": "a\nb",
-	} {
+	for name, value := range oddValues {
 		for _, mode := range []string{"query", "form_post"} {
 			t.Run(name+" by "+mode, func(t *testing.T) {
 				s := s.on(t)

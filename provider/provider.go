@@ -12,15 +12,19 @@ import (
 	"gatehouse/provider/audit"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/endpoint"
+	"gatehouse/provider/federation"
 	"gatehouse/provider/grant"
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/keys"
+	"gatehouse/provider/logout"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/outbound"
 	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/registration"
 	"gatehouse/provider/seal"
 	"gatehouse/provider/session"
 	"gatehouse/provider/telemetry"
+	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -44,12 +48,31 @@ type Options struct {
 	Tokens                       oauth.Lifetimes
 	DefaultAudience              string
 	Resources                    []oauth.Resource
-	Keys                         KeyPolicy
-	PasswordCost                 int
-	PasswordMinLength            int
-	Limits                       Limits
+	// ResponseTypes are those that clients may register; nil means code.
+	ResponseTypes []string
+	// UnsignedRequestObjects and UnsignedIDTokens let compatible clients register alg none for them.
+	UnsignedRequestObjects, UnsignedIDTokens bool
+	Registration                             Registration
+	// SessionManagement serves check_session_iframe and its cookie (OpenID Connect Session Management 1.0); https issuers only.
+	SessionManagement bool
+	Keys              KeyPolicy
+	PasswordCost      int
+	PasswordMinLength int
+	Limits            Limits
+	// Upstreams are the providers that people can sign in with, in the order of the buttons.
+	Upstreams []upstream.Config
+	// NoPassword leaves passwords out of the sign-in page, which needs Upstreams.
+	NoPassword bool
 	// Playground is mounted with --dev only; nil otherwise.
 	Playground web.Feature
+}
+
+// Registration is dynamic client registration (RFC 7591).
+type Registration struct {
+	Mode    string // off, token or open; empty means off
+	Profile string // of clients that register: strict or compatible; empty means strict
+	// ExpireUnused ends a registration that was never used, ExpireIdle one that was not used for so long.
+	ExpireUnused, ExpireIdle time.Duration
 }
 
 // KeyPolicy says which signing keys exist and which algorithm signs what.
@@ -65,6 +88,7 @@ type KeyPolicy struct {
 type Limits struct {
 	LoginAccount, LoginIP, LoginNet                  ratelimit.Limit
 	TokenFailures, TokenOK, Introspect, Interactions ratelimit.Limit
+	Registration, PAR                                ratelimit.Limit
 }
 
 // maxLimitKeys bounds the memory of the limits that are counted in process.
@@ -79,6 +103,10 @@ type Provider struct {
 	passwords *credential.Passwords
 	sessions  *session.Sessions
 	flows     *interaction.Flows
+	uses      *registration.Uses
+	logos     *registration.Logos
+	logout    *logout.Logout
+	upstreams *federation.Federation
 	metrics   *telemetry.Metrics
 	audit     *audit.Log
 	mux       *web.Mux
@@ -96,14 +124,28 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		Store: o.Store, Seal: o.Seal, Now: o.Now, Algorithms: o.Keys.Algorithms, RSABits: o.Keys.RSABits, RotateEvery: o.Keys.RotateEvery, LongestToken: LongestToken(o.Tokens, o.Resources),
 		Audit: p.audit,
 	})
+	pairwise, err := openPairwise(ctx, o.Store, o.Seal)
+	if err != nil {
+		return nil, err
+	}
 	p.engine = oauth.New(oauth.Options{
-		Issuer: o.Issuer, Store: o.Store, Keys: p.keys, Outbound: o.Outbound, Audit: p.audit, Now: o.Now, Tokens: o.Tokens, DefaultAudience: o.DefaultAudience,
-		Resources: o.Resources, IDTokenAlg: o.Keys.IDToken, AccessTokenAlg: o.Keys.AccessToken,
+		Issuer: o.Issuer, Store: o.Store, Keys: p.keys, Outbound: o.Outbound, Seal: o.Seal, Pairwise: pairwise, Audit: p.audit, Now: o.Now, Tokens: o.Tokens, DefaultAudience: o.DefaultAudience,
+		Resources: o.Resources, ResponseTypes: o.ResponseTypes, UnsignedRequestObjects: o.UnsignedRequestObjects, UnsignedIDTokens: o.UnsignedIDTokens,
+		IDTokenAlg: o.Keys.IDToken, AccessTokenAlg: o.Keys.AccessToken,
 	})
-	p.store = syncedStore{o.Store, p.engine.Sync, o.Log}
-	p.sessions = session.New(session.Options{Store: p.store, Idle: o.SessionIdle, Absolute: o.SessionAbsolute, Now: o.Now})
+	p.store = syncedStore{o.Store, p.engine.Sync, func() { p.logout.Wake() }, o.Log}
+	p.uses = registration.NewUses(p.store, o.Now, o.Registration.ExpireIdle)
+	p.logos = registration.NewLogos(o.Outbound, p.store, o.Log, o.Now)
+	p.sessions = session.New(session.Options{Store: p.store, Idle: o.SessionIdle, Absolute: o.SessionAbsolute, Management: o.SessionManagement, Now: o.Now})
 	p.flows = interaction.New(interaction.Options{Store: p.store, Now: o.Now})
-	var err error
+	if err := p.federate(ctx); err != nil {
+		return nil, err
+	}
+	p.logout = logout.New(logout.Options{
+		Engine: p.engine, Keys: p.keys, Sessions: p.sessions, Queue: o.Store, Outbound: o.Outbound, Audit: p.audit, Now: o.Now, SessionManagement: o.SessionManagement,
+		Upstreams: p.upstreams,
+	})
+	p.metrics.Gauge("logout_deliveries_held", "Logout tokens that this process is delivering or about to.", func() float64 { return float64(p.logout.Held()) })
 	if p.passwords, err = credential.New(credential.Options{Store: o.Store, Seal: o.Seal, Cost: o.PasswordCost, MinLength: o.PasswordMinLength}); err != nil {
 		return nil, fmt.Errorf("set up passwords: %w", err)
 	}
@@ -111,6 +153,37 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		return nil, fmt.Errorf("prepare keys and secrets: %w", err)
 	}
 	return p, p.assemble()
+}
+
+// upstreamWait bounds how long the start of the server waits for providers. Who has not answered by then is shown as unavailable until a job finds it.
+const upstreamWait = 3 * time.Second
+
+// federate builds the providers of sign-ins and asks what they publish. A provider that is down keeps nobody from starting; one that is not who the configuration says it is does.
+func (p *Provider) federate(ctx context.Context) error {
+	o := p.options
+	if o.NoPassword && len(o.Upstreams) == 0 {
+		return errors.New("without passwords nobody could sign in: there is no upstream")
+	}
+	f, err := federation.New(federation.Options{
+		Issuer: o.Issuer, Configs: o.Upstreams, HTTP: o.Outbound.HTTP(), Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Seal: o.Seal,
+		Limiter: ratelimit.New(ratelimit.Options{Store: ratelimit.NewMemory(maxLimitKeys), Now: o.Now}), Starts: o.Limits.Interactions, Password: !o.NoPassword, Audit: p.audit, Log: o.Log, Now: o.Now,
+	})
+	if err != nil {
+		return err
+	}
+	p.upstreams = f
+	ctx, cancel := context.WithTimeout(ctx, upstreamWait)
+	defer cancel()
+	return f.Check(ctx)
+}
+
+// openPairwise loads the key of pairwise subjects, which is made once for the life of the database: with another one every user would be a stranger.
+func openPairwise(ctx context.Context, store storage.SecretStore, ring *seal.Ring) (*seal.SIV, error) {
+	key, err := seal.Secret(ctx, store, ring, "pairwise", 64)
+	if err != nil {
+		return nil, err
+	}
+	return seal.NewSIV(key)
 }
 
 // LongestToken is the longest that anything signed can stay valid.
@@ -178,5 +251,5 @@ func (p *Provider) Ready(ctx context.Context) error {
 
 // endpointLimits picks the limits of the protocol endpoints.
 func (l Limits) endpoint() endpoint.Limits {
-	return endpoint.Limits{TokenFailures: l.TokenFailures, TokenOK: l.TokenOK, Introspect: l.Introspect, Interactions: l.Interactions}
+	return endpoint.Limits{TokenFailures: l.TokenFailures, TokenOK: l.TokenOK, Introspect: l.Introspect, Interactions: l.Interactions, PAR: l.PAR}
 }

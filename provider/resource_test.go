@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/provider"
 	"gatehouse/provider/oauth"
+	"gatehouse/provider/opaque"
 	"gatehouse/storage"
 )
 
@@ -207,7 +208,7 @@ func TestRuling34OpaqueAccessTokens(t *testing.T) {
 		if s.active(daemon) {
 			s.Error("an opaque token outlived its time")
 		}
-		signature, _ := oauth.ParseToken(oauth.PrefixAccess, daemon)
+		signature, _ := opaque.Parse(opaque.Access, daemon)
 		if n, err := s.Store.Purge(s.Context(), s.Clock.Now(), 500); err != nil || n == 0 {
 			s.Errorf("purge: %d %v", n, err)
 		}

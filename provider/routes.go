@@ -1,12 +1,16 @@
 package provider
 
 import (
+	"net/http"
+
 	"gatehouse/provider/account"
+	"gatehouse/provider/client"
 	"gatehouse/provider/consent"
 	"gatehouse/provider/endpoint"
 	"gatehouse/provider/login"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/web"
+	"gatehouse/storage"
 	"gatehouse/templates"
 )
 
@@ -18,20 +22,48 @@ func (p *Provider) features() []web.Feature {
 	features := []web.Feature{
 		endpoint.New(endpoint.Options{
 			Engine: p.engine, Keys: p.keys, Sessions: p.sessions, Flows: p.flows, Store: p.store, Limiter: inProcess, Limits: o.Limits.endpoint(),
-			Audit: p.audit, Log: o.Log, Now: o.Now, ShowRegistered: o.Playground != nil,
+			Audit: p.audit, Log: o.Log, Now: o.Now, Registration: p.registration(), Uses: p.uses, ShowRegistered: o.Playground != nil, SessionManagement: o.SessionManagement,
+			ACRValues: p.upstreams.ACRValues(),
 		}),
+		p.logout,
+		p.upstreams,
 		login.New(login.Options{
 			Store: p.store, Passwords: p.passwords, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Limiter: shared,
 			Limits:     login.Limits{AccountFailures: o.Limits.LoginAccount, IPFailures: o.Limits.LoginIP, NetFailures: o.Limits.LoginNet},
 			DeviceKeys: o.Seal.Derive("known-device", 32), Audit: p.audit, Now: o.Now,
+			Upstreams: p.upstreams, NoPassword: o.NoPassword,
 		}),
 		consent.New(consent.Options{Flows: p.flows, Sessions: p.sessions, Clients: p.engine, Consents: p.store, Describe: templates.DescribeScope, Audit: p.audit}),
 		account.New(account.Options{
-			Sessions: p.sessions, Flows: p.flows, Consents: p.store, Clients: p.engine, Notices: p.store, Limiter: inProcess, Starts: o.Limits.Interactions, Audit: p.audit,
+			Issuer: o.Issuer, Sessions: p.sessions, Flows: p.flows, Consents: p.store, Clients: p.engine, Notices: p.store, Limiter: inProcess, Starts: o.Limits.Interactions, SignOut: p.logout.SignOut, Audit: p.audit,
+			Identities: p.identities(),
 		}),
 	}
 	if o.Playground != nil {
 		features = append(features, o.Playground)
 	}
 	return features
+}
+
+// identities lists the accounts of a user at providers, nil if there are no providers.
+func (p *Provider) identities() func(*http.Request, *storage.User) ([]templates.IdentityView, []templates.UpstreamButton, error) {
+	if len(p.options.Upstreams) == 0 {
+		return nil
+	}
+	return p.upstreams.Linked
+}
+
+// registration is how clients register themselves, nil if they may not.
+func (p *Provider) registration() *endpoint.Registration {
+	o := p.options
+	if o.Registration.Mode != "open" && o.Registration.Mode != "token" {
+		return nil
+	}
+	return &endpoint.Registration{
+		Open: o.Registration.Mode == "open", Store: p.store, Fetcher: o.Outbound, Logos: p.logos, Seal: o.Seal, ExpireUnused: o.Registration.ExpireUnused, Limit: o.Limits.Registration,
+		Rules: client.Rules{
+			Profile: o.Registration.Profile, Resources: o.Resources, Algorithms: o.Keys.Algorithms, ResponseTypes: o.ResponseTypes,
+			UnsignedRequestObjects: o.UnsignedRequestObjects, UnsignedIDTokens: o.UnsignedIDTokens, CheckURL: o.Outbound.CheckURL,
+		},
+	}
 }

@@ -291,7 +291,7 @@ func TestRow17IssInEveryAnswer(t *testing.T) {
 		for code, values := range map[string]url.Values{
 			"login_required": {"prompt": {"none"}, "max_age": {"0"}}, "invalid_request": {"code_challenge": {""}}, "invalid_scope": {"scope": {"x"}},
 			"unsupported_response_type": {"response_type": {"token"}},
-			"request_not_supported":     {"request": {"x"}}, "request_uri_not_supported": {"request_uri": {"urn:x"}}, "invalid_target": {"resource": {"https://x.example"}},
+			"invalid_request_object":    {"request": {"x"}}, "invalid_request_uri": {"request_uri": {"urn:x"}}, "invalid_target": {"resource": {"https://x.example"}},
 			"unmet_authentication_requirements": {"claims": {`{"id_token":{"acr":{"essential":true,"value":"9"}}}`}},
 		} {
 			t.Run("row 17 "+code+path, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/net/html"
 
-	"gatehouse/provider/oauth"
+	"gatehouse/provider/client"
 	"gatehouse/storage"
 )
 
@@ -20,12 +20,11 @@ func TestRow1UnregisteredRedirectURIGetsAPage(t *testing.T) {
 	s := start(t, "memory")
 	s.client()
 	for name, values := range map[string]url.Values{
-		"alone":              {},
-		"prompt=none":        {"prompt": {"none"}},
-		"form_post":          {"response_mode": {"form_post"}},
-		"other faults too":   {"scope": {"nonsense"}, "response_type": {"token"}, "code_challenge": {""}, "max_age": {"-1"}},
-		"hint and prompt":    {"prompt": {"none login"}, "id_token_hint": {"x.y.z"}},
-		"request object too": {"request": {"e30.e30."}, "request_uri": {"https://evil.example/r"}},
+		"alone":            {},
+		"prompt=none":      {"prompt": {"none"}},
+		"form_post":        {"response_mode": {"form_post"}},
+		"other faults too": {"scope": {"nonsense"}, "response_type": {"token"}, "code_challenge": {""}, "max_age": {"-1"}},
+		"hint and prompt":  {"prompt": {"none login"}, "id_token_hint": {"x.y.z"}},
 	} {
 		for _, uri := range []string{"https://evil.example/callback", "https://rp.example/", "//rp.example/callback", "javascript:alert(1)", "x"} {
 			t.Run("row 1 "+name+" "+uri, func(t *testing.T) {
@@ -33,6 +32,17 @@ func TestRow1UnregisteredRedirectURIGetsAPage(t *testing.T) {
 				s.on(t).wantPage(s.on(t).opened(values), http.StatusBadRequest, "redirect_uri", uri, callback)
 			})
 		}
+	}
+	for name, values := range map[string]url.Values{
+		"request object":    {"request": {"e30.e30."}},
+		"request_uri":       {"request_uri": {"https://evil.example/r"}},
+		"pushed request":    {"request_uri": {"urn:ietf:params:oauth:request_uri:x"}},
+		"object and an URI": {"request": {"e30.e30."}, "request_uri": {"https://evil.example/r"}},
+	} {
+		t.Run("row 1 inside a "+name, func(t *testing.T) {
+			values["redirect_uri"] = []string{"https://evil.example/callback"}
+			s.on(t).wantPage(s.on(t).opened(values), http.StatusBadRequest)
+		})
 	}
 	t.Run("row 1 by POST", func(t *testing.T) {
 		s := s.on(t)
@@ -110,9 +120,9 @@ func wantRegistrationRefused(t *testing.T, row, uri string) {
 	for _, method := range []string{"none", "client_secret_basic"} {
 		t.Run(fmt.Sprintf("%s register %q %s", row, uri, method), func(t *testing.T) {
 			var c storage.Client
-			err := oauth.ClientRules{Operator: true}.Apply(&c, oauth.Metadata{ClientID: "x", RedirectURIs: []string{"https://ok.example/cb", uri}, AuthMethod: method})
-			refusal, ok := err.(*oauth.MetadataError)
-			if !ok || refusal.Code != oauth.InvalidRedirectURI || len(c.RedirectURIs) != 0 {
+			err := client.Rules{Operator: true}.Apply(&c, client.Metadata{ClientID: "x", RedirectURIs: []string{"https://ok.example/cb", uri}, AuthMethod: method})
+			refusal, ok := err.(*client.MetadataError)
+			if !ok || refusal.Code != client.InvalidRedirectURI || len(c.RedirectURIs) != 0 {
 				t.Errorf("Apply = %v, client %+v", err, c)
 			}
 		})
@@ -322,8 +332,9 @@ func TestRow11OpenlyRegisteredClientsAreNoOpenRedirector(t *testing.T) {
 		return s.opened(values)
 	}
 	for name, values := range map[string]url.Values{
-		"bad scope": {"scope": {"bad"}}, "no challenge": {"code_challenge": {""}}, "form_post": {"scope": {"bad"}, "response_mode": {"form_post"}},
+		"bad scope": {"scope": {"bad"}}, "no challenge": {"code_challenge": {""}},
 		"max_age": {"max_age": {"-1"}}, "response type": {"response_type": {"token"}},
+		"silent and broken": {"prompt": {"none"}, "scope": {"bad"}}, "silent and not": {"prompt": {"none login"}},
 	} {
 		t.Run("row 11 "+name, func(t *testing.T) {
 			p := ask(s.on(t), "open", "https://evil.example/cb?a=1", values)
@@ -336,6 +347,17 @@ func TestRow11OpenlyRegisteredClientsAreNoOpenRedirector(t *testing.T) {
 			}
 		})
 	}
+	t.Run("row 11 form_post", func(t *testing.T) {
+		p := ask(s.on(t), "open", "https://evil.example/cb?a=1", url.Values{"scope": {"bad"}, "response_mode": {"form_post"}})
+		s.on(t).wantPage(p, http.StatusBadRequest, "evil.example")
+		s.on(t).wantNoActiveContent(p)
+		action, params := readForm(t, p.Body, "form-post")
+		if action != "https://evil.example/cb?a=1" {
+			t.Errorf("posts to %q", action)
+		}
+		s.on(t).wantErrorParams(params, "invalid_scope", "af0ifjsldkj")
+		element(t, p.Body, "continue")
+	})
 	t.Run("row 11 custom scheme", func(t *testing.T) {
 		p := ask(s.on(t), "app-scheme", "com.evil.app:/cb", url.Values{"scope": {"bad"}})
 		s.on(t).wantPage(p, http.StatusBadRequest, "com.evil.app")

@@ -18,7 +18,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/provider"
+	"gatehouse/provider/client"
 	"gatehouse/provider/oauth"
+	"gatehouse/provider/opaque"
 	"gatehouse/storage"
 )
 
@@ -511,7 +513,7 @@ func TestRow33ChangesBetweenCodeAndToken(t *testing.T) {
 		"client disabled": {"", update(func(c *storage.Client) { c.Disabled = true }), 401, "invalid_client"},
 		"client deleted":  {"", func(s *server, _ *browser) error { return s.Store.DeleteClient(s.Context(), "app") }, 401, "invalid_client"},
 		"secret replaced": {"", update(func(c *storage.Client) {
-			_, hash := oauth.NewSecret()
+			_, hash := client.NewSecret()
 			c.Secrets = []storage.ClientSecret{{Hash: hash}}
 		}), 401, "invalid_client"},
 		"grant type removed": {"", update(func(c *storage.Client) { c.GrantTypes = []string{"client_credentials"} }), 400, "unauthorized_client"},
@@ -543,7 +545,7 @@ func TestRow33ChangesBetweenCodeAndToken(t *testing.T) {
 		s.client()
 		s.user("ada@example.com")
 		code := s.browser("ada@example.com").code(nil)
-		row, err := s.Store.Token(t.Context(), storage.TokenCode, oauth.Signature(code))
+		row, err := s.Store.Token(t.Context(), storage.TokenCode, opaque.Signature(code))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"gatehouse/provider/oauth"
+	"gatehouse/provider/opaque"
 	"gatehouse/storage"
 )
 
@@ -387,7 +387,7 @@ func TestRow45ObjectsDoNotStandInForEachOther(t *testing.T) {
 	s.user("ada@example.com")
 	b := s.browser("ada@example.com")
 	tokens := s.wantTokens(s.redeem(b.code(nil)))
-	opaque := s.wantTokens(s.exchange(b.code(url.Values{"client_id": {"opaque"}}), nil, as("opaque", clientSecret)))
+	opaqueTokens := s.wantTokens(s.exchange(b.code(url.Values{"client_id": {"opaque"}}), nil, as("opaque", clientSecret)))
 	login := s.at(b.get(s.authorizeURL(url.Values{"prompt": {"login"}})))
 	target, _ := url.Parse(s.authorizeURL(nil))
 	handle := s.at(b.post(s.URL+"/oauth2/authorize", target.Query()))
@@ -397,14 +397,14 @@ func TestRow45ObjectsDoNotStandInForEachOther(t *testing.T) {
 		cookies[c.Name] = c.Value
 	}
 	used := b.code(nil)
-	unknown := func(prefix string) string { token, _ := oauth.Mint(prefix); return token }
+	unknown := func(prefix string) string { token, _ := opaque.Mint(prefix); return token }
 	objects := map[string]string{
-		"refresh token": tokens.Str("refresh_token"), "access token": tokens.Str("access_token"), "opaque access token": opaque.Str("access_token"),
+		"refresh token": tokens.Str("refresh_token"), "access token": tokens.Str("access_token"), "opaque access token": opaqueTokens.Str("access_token"),
 		"ID token": tokens.Str("id_token"), "client secret": clientSecret, "session cookie": cookies["gth_sid"],
 		"flow cookie": cookies["gth_flow"], "interaction": strings.TrimPrefix(login, s.URL+"/login?interaction="),
-		"handle": strings.TrimPrefix(handle, s.URL+"/oauth2/authorize?handle="), "unknown code": unknown(oauth.PrefixCode),
-		"refresh token in a code's clothes": oauth.PrefixCode + strings.TrimPrefix(tokens.Str("refresh_token"), oauth.PrefixRefresh), "cut code": used[:len(used)-1],
-		"longer code": used + "0", "code in other case": strings.ToUpper(used), "signature of a code": oauth.Signature(used), "code and space": used + " ",
+		"handle": strings.TrimPrefix(handle, s.URL+"/oauth2/authorize?handle="), "unknown code": unknown(opaque.Code),
+		"refresh token in a code's clothes": opaque.Code + strings.TrimPrefix(tokens.Str("refresh_token"), opaque.Refresh), "cut code": used[:len(used)-1],
+		"longer code": used + "0", "code in other case": strings.ToUpper(used), "signature of a code": opaque.Signature(used), "code and space": used + " ",
 		"urn": "urn:ietf:params:oauth:request_uri:" + used, "control character": "x\x01",
 	}
 	for name, object := range objects {

@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/provider"
 	"gatehouse/provider/oauth"
+	"gatehouse/provider/opaque"
 	"gatehouse/storage"
 )
 
@@ -165,7 +166,7 @@ func TestRow58InactiveIsByteIdentical(t *testing.T) {
 	s.wantOK(s.refresh(used))
 	s.wantOK(s.post("/oauth2/revoke", url.Values{"token": {revoked.Str("refresh_token")}}))
 	parts := strings.Split(live.Str("access_token"), ".")
-	stranger, _ := oauth.Mint(oauth.PrefixRefresh)
+	stranger, _ := opaque.Mint(opaque.Refresh)
 	_, code := "", s.browser("ada@example.com").code(nil)
 	vectors := map[string]string{
 		"expired": expired, "expired opaque": expiredOpaque, "revoked access token": revoked.Str("access_token"), "revoked refresh token": revoked.Str("refresh_token"),
@@ -314,11 +315,11 @@ func TestRow61HowATokenRequestMayArrive(t *testing.T) {
 		status int
 		code   string
 	}{
-		{"GET", func(r *http.Request) { r.Method = "GET"; setBody(r, "", "") }, 405, "method_not_allowed"},
-		{"GET with a query", func(r *http.Request) { r.Method = "GET"; r.URL.RawQuery = body; setBody(r, "", "") }, 405, "method_not_allowed"},
-		{"PUT", func(r *http.Request) { r.Method = "PUT" }, 405, "method_not_allowed"},
-		{"DELETE", func(r *http.Request) { r.Method = "DELETE" }, 405, "method_not_allowed"},
-		{"method override", func(r *http.Request) { r.Method = "GET"; r.Header.Set("X-HTTP-Method-Override", "POST") }, 405, "method_not_allowed"},
+		{"GET", func(r *http.Request) { r.Method = "GET"; setBody(r, "", "") }, 405, "invalid_request"},
+		{"GET with a query", func(r *http.Request) { r.Method = "GET"; r.URL.RawQuery = body; setBody(r, "", "") }, 405, "invalid_request"},
+		{"PUT", func(r *http.Request) { r.Method = "PUT" }, 405, "invalid_request"},
+		{"DELETE", func(r *http.Request) { r.Method = "DELETE" }, 405, "invalid_request"},
+		{"method override", func(r *http.Request) { r.Method = "GET"; r.Header.Set("X-HTTP-Method-Override", "POST") }, 405, "invalid_request"},
 		{"parameters in the query", func(r *http.Request) {
 			r.URL.RawQuery = body
 			setBody(r, "application/x-www-form-urlencoded", "")
@@ -434,7 +435,7 @@ func TestU1U6U7HowUserinfoTakesTokens(t *testing.T) {
 		{"U6 DPoP scheme", "GET", header("Authorization", "DPoP "+token), 401, "invalid_token"},
 		{"U6 body in a GET", "GET", func(r *http.Request) { setBody(r, formType, body) }, 401, "invalid_token"},
 		{"U6 two tokens in one header", "GET", header("Authorization", "Bearer "+token+", Bearer x"), 401, "invalid_token"},
-		{"U6 PUT", "PUT", header("Authorization", "Bearer "+token), 405, "method_not_allowed"},
+		{"U6 PUT", "PUT", header("Authorization", "Bearer "+token), 405, "invalid_request"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := s.userinfoBy(test.method, test.change)

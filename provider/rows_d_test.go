@@ -13,7 +13,8 @@ import (
 
 	"gatehouse/provider"
 	"gatehouse/provider/grant"
-	"gatehouse/provider/oauth"
+	"gatehouse/provider/opaque"
+	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
 	"gatehouse/storage/memory"
 )
@@ -68,7 +69,7 @@ func (f *faults) During(fn func()) []string {
 func startFaulty(t *testing.T, changes ...func(*provider.Options)) (*server, *faults) {
 	t.Helper()
 	f := &faults{}
-	s := &server{T: t, Log: &logBuffer{}, Clock: &clock{}}
+	s := &server{T: t, Log: &webtest.Log{}, Clock: &webtest.Clock{}}
 	store := memory.New(storage.Options{Now: s.Clock.Now, RevocationTTL: provider.RevocationTTL(testTokens, nil)})
 	store.Fault = f.fault
 	s.Store = store
@@ -487,8 +488,8 @@ func TestRow50RowsWithoutALivingOwner(t *testing.T) {
 		"living user": {alive, "", 200}, "disabled user": {gone, "", 400}, "deleted user": {"nobody", "", 400}, "ended session": {alive, "ended", 400},
 	} {
 		t.Run("row 50 "+name, func(t *testing.T) {
-			for kind, prefix := range map[storage.TokenKind]string{storage.TokenRefresh: oauth.PrefixRefresh, storage.TokenCode: oauth.PrefixCode} {
-				token, signature := oauth.Mint(prefix)
+			for kind, prefix := range map[storage.TokenKind]string{storage.TokenRefresh: opaque.Refresh, storage.TokenCode: opaque.Code} {
+				token, signature := opaque.Mint(prefix)
 				family, err := grant.NewGrantID(s.Clock.Now())
 				if err != nil {
 					t.Fatal(err)
@@ -708,8 +709,8 @@ func TestRow54MangledTokens(t *testing.T) {
 }
 
 func otherKind(prefix string) string {
-	if prefix == oauth.PrefixRefresh {
-		return oauth.PrefixCode
+	if prefix == opaque.Refresh {
+		return opaque.Code
 	}
-	return oauth.PrefixRefresh
+	return opaque.Refresh
 }

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"gatehouse/provider"
-	"gatehouse/provider/oauth"
+	"gatehouse/provider/client"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/storage"
 )
@@ -55,7 +55,7 @@ func TestRow63WrongSecretLooksLikeAnUnknownClient(t *testing.T) {
 	s.daemon()
 	s.daemon(func(c *storage.Client) { c.ID, c.AuthMethod = "poster", "client_secret_post" })
 	s.daemon(func(c *storage.Client) { c.ID, c.Disabled = "disabled", true })
-	secretOf, _ := oauth.NewSecret()
+	secretOf, _ := client.NewSecret()
 	for name, place := range map[string]func(id, secret string) func(*http.Request){"basic": as, "body": inBody} {
 		for _, path := range []string{"/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"} {
 			var want answer
@@ -242,7 +242,7 @@ func TestFailedAuthenticationDoesNotTouchTheCode(t *testing.T) {
 func TestBcryptClientSecret(t *testing.T) {
 	s := start(t, "memory")
 	const chosen = "a-secret-that-somebody-chose"
-	hash, err := oauth.HashSecret(chosen)
+	hash, err := client.HashSecret(chosen)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,9 +263,9 @@ func TestBcryptClientSecret(t *testing.T) {
 func TestRow74SecretRotation(t *testing.T) {
 	t.Parallel()
 	s := start(t, "memory")
-	oldSecret, oldHash := oauth.NewSecret()
-	newSecret, newHash := oauth.NewSecret()
-	deadSecret, deadHash := oauth.NewSecret()
+	oldSecret, oldHash := client.NewSecret()
+	newSecret, newHash := client.NewSecret()
+	deadSecret, deadHash := client.NewSecret()
 	s.daemon(func(c *storage.Client) { c.Secrets = []storage.ClientSecret{{Hash: oldHash}} })
 	s.wantOK(s.credentials(as("app", oldSecret)))
 	now := s.Clock.Now()

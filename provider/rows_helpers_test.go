@@ -1,7 +1,6 @@
 package provider_test
 
 import (
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -111,6 +110,17 @@ func (s *server) sentTo(p page, redirectURI string) url.Values {
 	return params
 }
 
+// members are the names of the parameters of an authorization response, without the session_state that belongs there if Session Management is on (line A8).
+func (s *server) members(params url.Values) []string {
+	return slices.Sorted(func(yield func(string) bool) {
+		for name := range params {
+			if !(s.Managed && name == "session_state") && !yield(name) {
+				return
+			}
+		}
+	})
+}
+
 // wantRedirect demands an authorization error response to the callback of client "app", with the usual state.
 func (s *server) wantRedirect(p page, code string) url.Values {
 	s.Helper()
@@ -129,7 +139,7 @@ func (s *server) wantErrorParams(params url.Values, code, state string) {
 	if state != "" {
 		want = append(want, "state")
 	}
-	if got := slices.Sorted(maps.Keys(params)); !slices.Equal(got, want) {
+	if got := s.members(params); !slices.Equal(got, want) {
 		s.Errorf("members %v, want %v", got, want)
 	}
 	for name, values := range params {
@@ -156,7 +166,7 @@ func (s *server) wantCode(params url.Values, state string) string {
 	if state != "" {
 		want = append(want, "state")
 	}
-	if got := slices.Sorted(maps.Keys(params)); !slices.Equal(got, want) {
+	if got := s.members(params); !slices.Equal(got, want) {
 		s.Errorf("members %v, want %v (%s)", got, want, params.Get("error_description"))
 	}
 	if params.Get("iss") != s.URL || params.Get("state") != state {
@@ -242,4 +252,20 @@ func cut(body string) string {
 		return body[:600] + "..."
 	}
 	return body
+}
+
+// attributes returns an attribute of all elements that have it, in order.
+func attributes(t *testing.T, body, element, name string) []string {
+	t.Helper()
+	root, err := html.Parse(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []string
+	for n := range root.Descendants() {
+		if n.Type == html.ElementNode && n.Data == element && attr(n, name) != "" {
+			values = append(values, attr(n, name))
+		}
+	}
+	return values
 }

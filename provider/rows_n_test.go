@@ -226,6 +226,9 @@ func TestRow180OnlyTheExactCookieIsRead(t *testing.T) {
 		if got := s.signedIn(cookie); got != want {
 			t.Errorf("Cookie %q: signed in %v", cookie, got)
 		}
+		if p := s.bare("GET", "/oauth2/logout", "", "Cookie: "+cookie); hasForm(p.Body, "logout") != want {
+			t.Errorf("Cookie %q: asked whether to sign out: %v", cookie, !want)
+		}
 	}
 	// Two Cookie headers are two cookies as well.
 	if p := s.bare("GET", "/account", "", "Cookie: "+good, "Cookie: "+evil); p.StatusCode != http.StatusSeeOther {
@@ -505,10 +508,12 @@ func (s *server) openNothing(stolen string, fields, decision url.Values, asking 
 		"home":         s.bare("GET", "/", "", cookie),
 		"userinfo":     s.bare("GET", "/oauth2/userinfo", "", cookie),
 		"sign-out":     s.bareForm("/account/sign-out", fields, cookie, "Origin: "+s.URL),
+		"end_session":  s.bare("GET", "/oauth2/logout", "", cookie),
+		"confirmation": s.bareForm("/oauth2/logout/confirm", fields, cookie, "Origin: "+s.URL),
 	} {
 		location := p.Header.Get("Location")
 		led := p.StatusCode == http.StatusSeeOther && (location == "/account" || strings.HasPrefix(location, "/oauth2/authorize?interaction="))
-		if !led && p.StatusCode != http.StatusUnauthorized && p.StatusCode != http.StatusForbidden && (what != "sign-out" || p.StatusCode != http.StatusOK) {
+		if !led && p.StatusCode != http.StatusUnauthorized && p.StatusCode != http.StatusForbidden && (!slices.Contains([]string{"sign-out", "end_session", "confirmation"}, what) || p.StatusCode != http.StatusOK) {
 			s.Errorf("%s: %d %s", what, p.StatusCode, location)
 		}
 		if strings.Contains(p.Body, "ada@example.com") || strings.Contains(p.Body, "Ada Lovelace") || strings.Contains(location, "code=") {
@@ -604,6 +609,24 @@ func TestRow183TwoUsersInOneBrowser(t *testing.T) {
 		b.code(url.Values{"prompt": {"login"}})
 		params := b.callback(url.Values{"prompt": {"none"}, "id_token_hint": {hint}})
 		s.wantErrorParams(params, "login_required", "af0ifjsldkj")
+		// Nor does it sign the second one out unasked, or show whom it names.
+		p := b.get(s.logoutURL(url.Values{"id_token_hint": {hint}}))
+		s.wantAsked(p, b)
+		if strings.Contains(p.Body, "ada@example.com") || !strings.Contains(p.Body, "bob@example.com") {
+			t.Errorf("bob reads: %s", visible(t, p.Body))
+		}
+	})
+	t.Run("the first one's logout does not reach the second one", func(t *testing.T) {
+		s, b, ada, bob := setUp(t)
+		hint := s.redeem(b.code(nil)).Str("id_token")
+		asked := b.get(s.logoutURL(nil))
+		b.plant("gth_sid", "") // ada's cookies are lost, her session is not
+		b.User = "bob@example.com"
+		b.code(nil)
+		if p := b.submit(asked, "logout", url.Values{"id_token_hint": {hint}}); p.StatusCode != http.StatusForbidden || s.sessions(bob) != 1 || s.sessions(ada) != 1 {
+			t.Errorf("ada's question, answered as bob: %d", p.StatusCode)
+		}
+		onlyBob(s, b, bob)
 	})
 }
 
@@ -620,9 +643,13 @@ func TestRow185NothingOfAUserIsKeptInACache(t *testing.T) {
 	b.get(s.URL + "/account/sign-out")
 	b.get(s.authorizeURL(url.Values{"redirect_uri": {"https://evil.example"}}))
 	b.get(s.authorizeURL(url.Values{"prompt": {"none"}, "response_mode": {"form_post"}}))
+	b.get(s.logoutURL(url.Values{"id_token_hint": {"x"}, "post_logout_redirect_uri": {bye}}))
+	b.get(s.URL + "/oauth2/logout?state=1&state=2")
+	s.client(func(c *storage.Client) { c.ID, c.FrontchannelLogoutURI = "framed", "https://rp.example/out" })
+	b.tokensOf("framed", nil)
 	p := b.get(s.URL + "/account")
 	for _, path := range []string{
-		"/account/x.css", "/account/", "/account.css", "/account;x.css", "/account%2fx.css", "/account%3bx.css", "/account%00.css", "/account/..%2fstatic%2fx.css", "/account/sign-out/x.js", "/ACCOUNT",
+		"/oauth2/logout/x.css", "/oauth2/logout.css", "/oauth2/logout/confirm/x.css", "/oauth2/logout;x.css", "/account/x.css", "/account/", "/account.css", "/account;x.css", "/account%2fx.css", "/account%3bx.css", "/account%00.css", "/account/..%2fstatic%2fx.css", "/account/sign-out/x.js", "/ACCOUNT",
 		"/consent/x.png", "/login/x.css", "/login.css", "/oauth2/userinfo/x.css", "/oauth2/userinfo.json", "/oauth2/token/x.css", "/oauth2/authorize/x.css", "/static/../account", "/static/%2e%2e/account",
 		"/static/account", "/static/x.css", "/x.css",
 	} {
@@ -631,9 +658,10 @@ func TestRow185NothingOfAUserIsKeptInACache(t *testing.T) {
 			t.Errorf("%s: %d, Cache-Control %q", path, found.StatusCode, found.Header.Get("Cache-Control"))
 		}
 	}
-	b.submit(p, "logout", nil)
+	b.submit(p, "logout", nil) // with a frame
+	b.get(s.logoutURL(nil))
 	b.get(s.URL + "/account")
-	if len(w.seen) < 15 {
+	if len(w.seen) < 20 {
 		t.Fatalf("only %d answers", len(w.seen))
 	}
 	for _, response := range w.seen {
@@ -666,10 +694,11 @@ func TestRow188SignOut(t *testing.T) {
 	online := s.redeem(b.code(url.Values{"scope": {"openid email"}}))
 	offline := s.redeem(b.code(nil))
 	account := b.get(s.URL + "/account")
-	// An image, a link or a prefetch signs nobody out, nor does an address that this server does not have.
-	for _, path := range []string{"/account/sign-out", "/account/sign-out?confirm=1", "/logout", "/oauth2/logout?post_logout_redirect_uri=https://evil.example", "/account?sign-out=1"} {
+	// An image, a link or a prefetch signs nobody out, nor does an address that this server does not have. A request without an ID token is asked about first.
+	for _, path := range []string{"/account/sign-out", "/account/sign-out?confirm=1", "/logout", "/account?sign-out=1", "/oauth2/logout?post_logout_redirect_uri=https://evil.example", "/oauth2/logout",
+		"/oauth2/logout?post_logout_redirect_uri=" + url.QueryEscape("javascript:alert(1)"), "/oauth2/logout?id_token_hint=e30.e30.e30&post_logout_redirect_uri=https://evil.example"} {
 		p := s.bare("GET", path, "", "Cookie: "+b.cookies(), "Sec-Fetch-Dest: image", "Sec-Fetch-Site: cross-site")
-		if p.StatusCode < 400 && path != "/account?sign-out=1" || p.Header.Get("Location") != "" || s.sessions(subject) != 1 || strings.Contains(fmt.Sprint(p.Header["Set-Cookie"]), "gth_sid") {
+		if p.StatusCode < 400 && path != "/account?sign-out=1" && !strings.HasPrefix(path, "/oauth2/logout") || p.Header.Get("Location") != "" || s.sessions(subject) != 1 || strings.Contains(fmt.Sprint(p.Header["Set-Cookie"]), "gth_sid") {
 			t.Errorf("GET %s: %d %v", path, p.StatusCode, p.Header)
 		}
 	}

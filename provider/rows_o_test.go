@@ -175,7 +175,7 @@ func (s *server) inert(p page, text string) {
 		}
 		s.inertAttributes(n, text)
 	}
-	if strings.Contains(text, "7*7") && strings.Contains(visible(s.T, p.Body), "49") {
+	if strings.Contains(text, "7919*7907") && strings.Contains(visible(s.T, p.Body), "62615533") {
 		s.Errorf("%q was worked out", text)
 	}
 }
@@ -198,7 +198,7 @@ func TestRow191StoredTextDoesNotRun(t *testing.T) {
 	shared := start(t, "memory", func(o *provider.Options) { o.Brand.Name = `<script>alert(1)</script>"><img src=x onerror=alert(1)>` })
 	n := 0
 	for _, text := range []string{
-		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `'-alert(1)-'`, `</title><svg/onload=alert(1)>`, `javascript:alert(1)`, `{{.Brand}}${7*7}`, `<meta http-equiv="refresh" content="0;url=https://evil.example">`,
+		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `'-alert(1)-'`, `</title><svg/onload=alert(1)>`, `javascript:alert(1)`, `{{.Brand}}${7919*7907}`, `<meta http-equiv="refresh" content="0;url=https://evil.example">`,
 		`<base href="https://evil.example/">`, `--><script>alert(1)</script>`, `&lt;script&gt;`, "\u202e\u2066<b>", `" autofocus onfocus="alert(1)`,
 	} {
 		t.Run(text, func(t *testing.T) {
@@ -697,10 +697,7 @@ func TestRow197GreedyRequestsAreRefused(t *testing.T) {
 	for i := range 2000 {
 		s.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {fmt.Sprint(i, big(4000))}, "client_secret": {"x"}}, noBasic)
 	}
-	s.Log.mu.Lock()
-	logged := s.Log.buf.Len()
-	s.Log.buf.Reset()
-	s.Log.mu.Unlock()
+	logged := s.Log.Drop()
 	if logged > 4<<20 {
 		t.Errorf("%d bytes of log", logged)
 	}

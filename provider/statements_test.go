@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/provider"
+	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
 	"gatehouse/storage/postgres"
 	"gatehouse/storage/postgres/postgrestest"
@@ -60,7 +61,7 @@ func onCountedStores(t *testing.T, test func(s *server, c *tracer, b *browser), 
 			c, now := &tracer{}, time.Now()
 			frozen := func() time.Time { return now }
 			options := storage.Options{Now: frozen, RevocationTTL: provider.RevocationTTL(testTokens, nil)}
-			s := &server{T: t, Log: &logBuffer{}, Clock: &clock{}, Idle: true}
+			s := &server{T: t, Log: &webtest.Log{}, Clock: &webtest.Clock{}, Idle: true}
 			var err error
 			if backend == "sqlite" {
 				s.Store, err = sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "gatehouse.db"), Options: options, AutoMigrate: true, Trace: c.trace})
@@ -71,7 +72,7 @@ func onCountedStores(t *testing.T, test func(s *server, c *tracer, b *browser), 
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { s.Store.Close() })
-			s.boot(func(o *provider.Options) { o.Now = frozen })
+			s.boot(everything, func(o *provider.Options) { o.Now = frozen })
 			s.client(changes...)
 			s.user("ada@example.com")
 			b := s.browser("ada@example.com")
@@ -133,6 +134,20 @@ func TestCodeFlowStatements(t *testing.T) {
 		}
 		wantStatements(s.T, "userinfo", got, 1, 0)
 	})
+}
+
+func TestFrontChannelStatements(t *testing.T) {
+	onCountedStores(t, func(s *server, c *tracer, b *browser) {
+		claims := []string{`{"userinfo":{"name":null},"id_token":{"email":null}}`}
+		for responseType, writes := range map[string]int{"id_token": 0, "id_token token": 0, "code id_token": 1, "code token": 1, "code id_token token": 1} {
+			var p page
+			got := c.during(func() {
+				p = b.get(s.authorizeURL(url.Values{"response_type": {responseType}, "prompt": {"none"}, "claims": claims}))
+			})
+			s.wantAnswer(p, "fragment", "")
+			wantStatements(s.T, responseType, got, 2, writes)
+		}
+	}, frontChannel)
 }
 
 func TestOpaqueTokensCostOneInsertMore(t *testing.T) {
@@ -209,9 +224,29 @@ func TestSignInStatements(t *testing.T) {
 		step("the way back", 3, 0, follow)
 		step("the consent page", 2, 0, follow)
 		step("the consent", 3, 3, func() { p = b.submit(p, "consent", url.Values{"decision": {"allow"}}) })
-		step("the code", 3, 2, follow)
+		step("the first code of a client in a session, which is noted", 3, 3, follow)
+		step("the next code", 2, 1, func() { p = b.get(s.authorizeURL(nil)) })
 		if !strings.HasPrefix(p.Header.Get("Location"), callback+"?code=") {
 			s.Errorf("the flow ends at %d %s", p.StatusCode, p.Body)
+		}
+	})
+}
+
+// An assertion is remembered, so that it works once, and nothing else of it costs a statement.
+func TestAssertionsCostOneInsert(t *testing.T) {
+	onCountedStores(t, func(s *server, c *tracer, _ *browser) {
+		key := newAssertionKeys(s.T)
+		s.daemon(key.register("keyed"))
+		secret := s.secretClient("robot")
+		for name, sign := range map[string]func() string{
+			"private_key_jwt": func() string { return key.sign(s, "keyed") }, "client_secret_jwt": func() string { return macSign(s, "HS256", secret, "robot") },
+		} {
+			s.wantOK(s.asserted(sign())) // fills the copies of the client
+			assertion := sign()
+			var a answer
+			got := c.during(func() { a = s.asserted(assertion) })
+			s.wantOK(a)
+			wantStatements(s.T, name, got, 0, 1)
 		}
 	})
 }

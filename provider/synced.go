@@ -12,7 +12,9 @@ import (
 type syncedStore struct {
 	storage.Store
 	sync func(context.Context) error
-	log  *slog.Logger
+	// ended is told that sessions may have ended, so that logout tokens may be due.
+	ended func()
+	log   *slog.Logger
 }
 
 // after brings the copies up to date once a write is committed. If that fails the write still stands, and the copies follow with the next poll.
@@ -25,21 +27,47 @@ func (s syncedStore) after(ctx context.Context, err error) error {
 	return err
 }
 
+// afterEnd is after for a write that may have ended sessions.
+func (s syncedStore) afterEnd(ctx context.Context, err error) error {
+	if err == nil {
+		s.ended()
+	}
+	return s.after(ctx, err)
+}
+
 func (s syncedStore) UpdateUser(ctx context.Context, subject string, change func(*storage.User) error) (*storage.User, error) {
 	u, err := s.Store.UpdateUser(ctx, subject, change)
-	return u, s.after(ctx, err)
+	return u, s.afterEnd(ctx, err)
 }
 
 func (s syncedStore) DeleteUser(ctx context.Context, subject string) error {
-	return s.after(ctx, s.Store.DeleteUser(ctx, subject))
+	return s.afterEnd(ctx, s.Store.DeleteUser(ctx, subject))
 }
 
 func (s syncedStore) SetPassword(ctx context.Context, subject, encoded string) error {
-	return s.after(ctx, s.Store.SetPassword(ctx, subject, encoded))
+	return s.afterEnd(ctx, s.Store.SetPassword(ctx, subject, encoded))
 }
 
 func (s syncedStore) EndSession(ctx context.Context, id string) error {
-	return s.after(ctx, s.Store.EndSession(ctx, id))
+	return s.afterEnd(ctx, s.Store.EndSession(ctx, id))
+}
+
+// EndUpstreamSessions may have ended some sessions before it failed.
+func (s syncedStore) EndUpstreamSessions(ctx context.Context, upstream, externalID, sid string) (int, error) {
+	n, err := s.Store.EndUpstreamSessions(ctx, upstream, externalID, sid)
+	if n > 0 {
+		_ = s.afterEnd(ctx, nil) // logs what goes wrong
+	}
+	return n, err
+}
+
+func (s syncedStore) AdoptUser(ctx context.Context, emailKey string, i *storage.Identity) (*storage.User, error) {
+	u, err := s.Store.AdoptUser(ctx, emailKey, i)
+	return u, s.afterEnd(ctx, err)
+}
+
+func (s syncedStore) DeleteIdentity(ctx context.Context, subject, upstream, externalID string, last bool) error {
+	return s.afterEnd(ctx, s.Store.DeleteIdentity(ctx, subject, upstream, externalID, last))
 }
 
 func (s syncedStore) RevokeConsent(ctx context.Context, subject, clientID string) error {

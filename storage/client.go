@@ -16,7 +16,7 @@ type Client struct {
 	GrantTypes             []string `json:"grant_types,omitempty"`
 	ResponseTypes          []string `json:"response_types,omitempty"`
 	Scopes                 []string `json:"scopes,omitempty"`
-	// AuthMethod is none, client_secret_basic, client_secret_post or private_key_jwt.
+	// AuthMethod is none, client_secret_basic, client_secret_post, client_secret_jwt or private_key_jwt.
 	AuthMethod     string `json:"token_endpoint_auth_method"`
 	AuthSigningAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
 	// Audience lists the resource URIs (RFC 8707) that the client may ask for.
@@ -39,19 +39,53 @@ type Client struct {
 	AccessTokenAlg  string          `json:"access_token_signed_response_alg,omitempty"`
 	DefaultMaxAge   *int64          `json:"default_max_age,omitempty"`
 	RequireAuthTime bool            `json:"require_auth_time,omitempty"`
+	DefaultACR      []string        `json:"default_acr_values,omitempty"`
+	UserinfoAlg     string          `json:"userinfo_signed_response_alg,omitempty"`
+	// InitiateLoginURI takes logins that a third party starts (OIDC Core 4).
+	InitiateLoginURI string `json:"initiate_login_uri,omitempty"`
+	// SubjectType is public, also if empty, or pairwise. Sector is the host that pairwise subjects are made for; once set it is fixed, as another
+	// one would turn every user into a stranger.
+	SubjectType         string `json:"subject_type,omitempty"`
+	SectorIdentifierURI string `json:"sector_identifier_uri,omitempty"`
+	Sector              string `json:"sector,omitempty"`
+	// RequestURIs may be fetched as request objects (RFC 9101).
+	RequestURIs                []string `json:"request_uris,omitempty"`
+	RequestObjectAlg           string   `json:"request_object_signing_alg,omitempty"`
+	RequireSignedRequestObject bool     `json:"require_signed_request_object,omitempty"`
+	RequirePAR                 bool     `json:"require_pushed_authorization_requests,omitempty"`
+	// A client with a BackchannelLogoutURI is told of the end of each session that it took part in; see LogoutStore.
+	BackchannelLogoutURI              string `json:"backchannel_logout_uri,omitempty"`
+	BackchannelLogoutSessionRequired  bool   `json:"backchannel_logout_session_required,omitempty"`
+	FrontchannelLogoutURI             string `json:"frontchannel_logout_uri,omitempty"`
+	FrontchannelLogoutSessionRequired bool   `json:"frontchannel_logout_session_required,omitempty"`
+	// Upstream is the id of the provider that the client's users sign in with, without being asked; only an operator can set it.
+	Upstream        string `json:"upstream,omitempty"`
+	SoftwareID      string `json:"software_id,omitempty"`
+	SoftwareVersion string `json:"software_version,omitempty"`
 	// Lifetimes shorten the configured ones; zero means the configured value.
 	Lifetimes Lifetimes      `json:"lifetimes,omitzero"`
 	Secrets   []ClientSecret `json:"secrets,omitempty"`
 	// RegisteredBy is "operator", "token" (initial access token) or "open".
-	RegisteredBy string    `json:"registered_by,omitempty"`
-	Disabled     bool      `json:"disabled,omitempty"`
-	Created      time.Time `json:"created"`
-	Updated      time.Time `json:"updated"`
+	RegisteredBy string `json:"registered_by,omitempty"`
+	// RegistrationToken is the signature of the registration access token (RFC 7592).
+	RegistrationToken string    `json:"registration_token,omitempty"`
+	Disabled          bool      `json:"disabled,omitempty"`
+	Created           time.Time `json:"created"`
+	Updated           time.Time `json:"updated"`
+	// Expires is when the client has no more to live for, zero for never; Purge deletes it ClientGrace later. TouchClients moves it without bumping TopicClients, so that a copy may show an
+	// earlier time than the row.
+	Expires time.Time `json:"-"`
 }
 
-// ClientSecret is one hashed secret: "$sha256$" + base64url for generated ones, "$2..." (bcrypt) for ones a person chose.
+// ClientGrace is how long after its Expires a client is still there: somebody may be on the sign-in page of its last request, and a process that served it may not have
+// noted that yet.
+const ClientGrace = 30 * time.Minute
+
+// ClientSecret is one secret. Hash is "$sha256$" + base64url for generated ones, "$2..." (bcrypt) for ones a person chose. For client_secret_jwt, whose key
+// is the secret itself, Sealed holds it sealed (package seal) and Hash is empty.
 type ClientSecret struct {
-	Hash    string    `json:"hash"`
+	Hash    string    `json:"hash,omitempty"`
+	Sealed  []byte    `json:"sealed,omitempty"`
 	Created time.Time `json:"created"`
 	// Expires is zero for the current secret; a rotated one works until then.
 	Expires time.Time `json:"expires,omitzero"`
@@ -65,7 +99,7 @@ type Lifetimes struct {
 	RefreshAbsolute time.Duration `json:"refresh_absolute,omitempty"`
 }
 
-// ClientStore keeps clients. Every write bumps TopicClients.
+// ClientStore keeps clients. Every write but TouchClients bumps TopicClients.
 type ClientStore interface {
 	// CreateClient stores a new client, stamping Created and Updated. ExistsError{"id"} if the id is taken, also under a race: one caller wins.
 	CreateClient(ctx context.Context, c *Client) error
@@ -75,10 +109,13 @@ type ClientStore interface {
 	// lost. An error of change is returned as it is and nothing is saved. A change that sets Disabled revokes by client in the same
 	// transaction. The ID cannot change. ErrNotFound.
 	UpdateClient(ctx context.Context, id string, change func(*Client) error) (*Client, error)
-	// DeleteClient removes the client, its consents and logo and revokes by client, in one transaction. ErrNotFound.
+	// DeleteClient removes the client, its consents, logo and logout deliveries and revokes by client, in one transaction. ErrNotFound.
 	DeleteClient(ctx context.Context, id string) error
 	// ListClients returns up to limit clients with ids greater than after, in order of id.
 	ListClients(ctx context.Context, after string, limit int) ([]*Client, error)
+	// TouchClients moves Expires forward to until for those of the clients that have one and whose own is earlier; a missing client is no error. Against a
+	// Purge at the same time a client is either touched or gone as a whole.
+	TouchClients(ctx context.Context, ids []string, until time.Time) error
 }
 
 // Logo is a client's logo, fetched when the client was saved, at most 64 KiB.

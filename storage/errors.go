@@ -10,12 +10,14 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrConsumed says that a one-time object was used before, or is past its expiry and can no longer be used.
 	ErrConsumed = errors.New("already consumed")
+	// ErrLastWayIn says that without this identity its user could not sign in any more.
+	ErrLastWayIn = errors.New("last way in")
 	// ErrUnavailable says that the store could not do the work now: connection, lock, disk, cancelled context. Nothing was
 	// saved. Whatever is not one of the others is wrapped in it.
 	ErrUnavailable = errors.New("storage unavailable")
 )
 
-// ExistsError is ErrExists with the name of the field that is taken: "id", "email", "username".
+// ExistsError is ErrExists with the name of the field that is taken: "id", "email", "username", "identity".
 type ExistsError struct{ Field string }
 
 func (e *ExistsError) Error() string { return e.Field + " already exists" }

@@ -13,15 +13,19 @@ type Session struct {
 	CookieHash string
 	Subject    string
 	// Epoch is the user's epoch under which the sign-in was proven.
-	Epoch     int64
-	AuthTime  time.Time
-	AMR       []string // RFC 8176
-	ACR       string
-	UserAgent string
-	IP        string
-	Created   time.Time
-	LastSeen  time.Time
-	Absolute  time.Time // the session is over at this time, whatever happens
+	Epoch    int64
+	AuthTime time.Time
+	AMR      []string // RFC 8176
+	ACR      string
+	// Upstream and ExternalID name the identity that the sign-in came by, UpstreamSID is the provider's own session (sid); all empty for a local sign-in.
+	Upstream, ExternalID, UpstreamSID string
+	// UpstreamToken is the provider's ID token, sealed, which ends its session there; nil unless the configuration says so. SessionByCookie and lists leave it out.
+	UpstreamToken []byte
+	UserAgent     string
+	IP            string
+	Created       time.Time
+	LastSeen      time.Time
+	Absolute      time.Time // the session is over at this time, whatever happens
 }
 
 // SessionStore keeps browser sessions. Whether a session is idle is the caller's business; rows stay until Absolute, because refresh tokens that
@@ -36,10 +40,27 @@ type SessionStore interface {
 	UpdateSession(ctx context.Context, id string, change func(*Session) error) (*Session, error)
 	// TouchSession moves LastSeen forward to at; a missing session or an earlier time is no error.
 	TouchSession(ctx context.Context, id string, at time.Time) error
-	// EndSession deletes the session and revokes by session, in one transaction. A missing session is no error, but still revokes.
+	// EndSession deletes the session, queues a LogoutDelivery for each of its clients that wants one (see LogoutStore) and revokes by session, in one
+	// transaction. A missing session is no error, but still revokes.
 	EndSession(ctx context.Context, id string) error
+	// EndUpstreamSessions ends, as EndSession does, the sessions that came by an upstream and match externalID and sid, of which one may be empty and then matches all; with both, a session whose UpstreamSID is not known matches by externalID alone. One transaction
+	// each. It returns how many there were. Both empty: none.
+	EndUpstreamSessions(ctx context.Context, upstream, externalID, sid string) (int, error)
+	// UpstreamToken returns a session's UpstreamToken, nil if there is none. ErrNotFound.
+	UpstreamToken(ctx context.Context, id string) ([]byte, error)
 	// SessionsOf returns a user's sessions, newest first.
 	SessionsOf(ctx context.Context, subject string) ([]*Session, error)
+	// ListSessions returns up to limit live sessions with ids greater than after, in order of id. Live is what SessionByCookie would find.
+	ListSessions(ctx context.Context, after string, limit int) ([]*Session, error)
+}
+
+// SessionClientStore keeps which clients took part in a session: those to tell when it ends. The rows go with the session.
+type SessionClientStore interface {
+	// AddSessionClient notes a client; noting it again is no error. ErrNotFound if the session does not exist. Against an EndSession at the same time
+	// it either comes before, and the client gets its delivery, or gets ErrNotFound.
+	AddSessionClient(ctx context.Context, sessionID, clientID string) error
+	// SessionClients returns the ids of a session's clients, sorted, deleted and disabled ones too; none for a missing session.
+	SessionClients(ctx context.Context, sessionID string) ([]string, error)
 }
 
 // Interaction is a paused request: what was asked for and what has been proven so far.
@@ -47,6 +68,8 @@ type Interaction struct {
 	ID     string // 256 random bits, base64url
 	Kind   InteractionKind
 	Params url.Values
+	// Source is how Params came: "" in the open, SourceObject in a verified request object (RFC 9101), else the signature of the pushed request (RFC 9126).
+	Source string
 	// ReturnTo is one of a closed list of local paths.
 	ReturnTo string
 	// Binder is the base64url SHA-256 of the browser's flow cookie; empty for the one-minute handle of a POST to authorize.
@@ -60,6 +83,9 @@ type Interaction struct {
 	ConsumedAt time.Time
 }
 
+// SourceObject is the Source of parameters that a signed request object proved.
+const SourceObject = "object"
+
 // InteractionKind says what is paused.
 type InteractionKind string
 
@@ -67,6 +93,9 @@ type InteractionKind string
 const (
 	InteractionAuthorize InteractionKind = "authorize"
 	InteractionAccount   InteractionKind = "account"
+	// InteractionLink links an account of an upstream to the user who is signed in, InteractionTest shows an operator what an upstream says.
+	InteractionLink InteractionKind = "link"
+	InteractionTest InteractionKind = "test"
 )
 
 // InteractionStore keeps paused requests for half an hour at most.

@@ -14,15 +14,21 @@ const (
 	TokenCode    TokenKind = "code"
 	TokenRefresh TokenKind = "refresh"
 	TokenAccess  TokenKind = "access" // opaque access token
+	// TokenPushed is a pushed authorization request (RFC 9126): Payload is its parameters, Subject is empty. Exchanged for a code, it begins the code's
+	// family, which may be another than its own.
+	TokenPushed TokenKind = "pushed"
+	// TokenInitial is an initial access token of client registration (RFC 7591); it belongs to no client and no user.
+	TokenInitial TokenKind = "initial"
 )
 
-// Token is a stored code, refresh token or opaque access token.
+// Token is a stored code, refresh token, opaque access token, pushed request or initial access token.
 type Token struct {
 	Kind TokenKind
 	// Signature is base64url(SHA-256(token)); unique within its kind.
 	Signature string
 	// GrantID is the family: a UUIDv7 born at one authorization, killed as one.
-	GrantID  string
+	GrantID string
+	// ClientID is empty for TokenInitial only.
 	ClientID string
 	// Subject is empty for client_credentials.
 	Subject string
@@ -72,7 +78,7 @@ type Revocation struct {
 	Version int64
 }
 
-// TokenStore keeps codes, refresh tokens and opaque access tokens.
+// TokenStore keeps everything that is a Token.
 type TokenStore interface {
 	// CreateToken stores a new token. ExistsError{"id"} for a taken signature.
 	CreateToken(ctx context.Context, t *Token) error
@@ -82,7 +88,7 @@ type TokenStore interface {
 	// number of nodes, exactly one gets nil. The others, and callers for a row that is expired, past GrantExpires, revoked or missing, get ErrConsumed, and nothing of theirs
 	// is written. No successor and no next just burns the row (a wrong code_verifier). A RevokeTokens that names the grant leaves nothing of next alive, whichever of the two commits first.
 	ExchangeToken(ctx context.Context, kind TokenKind, signature string, successor []byte, next ...*Token) error
-	// RevokeTokens deletes every row that r names (codes, refresh tokens, opaque access tokens; consumed ones too) and writes r, in one transaction, bumping
+	// RevokeTokens deletes every row that r names (of every kind; consumed ones too) and writes r, in one transaction, bumping
 	// TopicRevocations. It returns how many rows it deleted; none is no error. RevokeToken deletes the access token with that signature, RevokeGrant the whole
 	// family; the other kinds delete everything stored, or, with a Before, the families whose GrantID (a UUIDv7) was born up to it.
 	RevokeTokens(ctx context.Context, r Revocation) (int, error)

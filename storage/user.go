@@ -35,10 +35,10 @@ type UserStore interface {
 	// UserByLogin finds the user whose EmailKey or UsernameKey equals key and returns the encoded password with it ("" if there is none): one read.
 	// ErrNotFound, also for an empty key.
 	UserByLogin(ctx context.Context, key string) (*User, string, error)
-	// UpdateUser reads, changes and writes in one transaction, as UpdateClient does. A change that sets Disabled deletes the user's sessions and revokes by
-	// subject in the same transaction. ErrNotFound, ExistsError{"email"|"username"}.
+	// UpdateUser reads, changes and writes in one transaction, as UpdateClient does. A change that sets Disabled ends the user's sessions, as EndSession
+	// does, and revokes by subject in the same transaction. ErrNotFound, ExistsError{"email"|"username"}.
 	UpdateUser(ctx context.Context, subject string, change func(*User) error) (*User, error)
-	// DeleteUser removes the user, password, sessions, consents and notices and revokes by subject, in one transaction. ErrNotFound.
+	// DeleteUser removes the user, password, identities, consents and notices, ends the sessions, as EndSession does, and revokes by subject, in one transaction. ErrNotFound.
 	DeleteUser(ctx context.Context, subject string) error
 	// ListUsers returns up to limit users with subjects greater than after, in order of subject.
 	ListUsers(ctx context.Context, after string, limit int) ([]*User, error)
@@ -46,7 +46,7 @@ type UserStore interface {
 
 // PasswordStore keeps one encoded password a user (package credential defines the encoding).
 type PasswordStore interface {
-	// SetPassword stores a new password, deletes the user's sessions and revokes by subject, in one transaction. ErrNotFound if there is no such user.
+	// SetPassword stores a new password, ends the user's sessions, as EndSession does, and revokes by subject, in one transaction. ErrNotFound if there is no such user.
 	SetPassword(ctx context.Context, subject, encoded string) error
 	// RehashPassword replaces old by encoded and touches nothing else. ErrNotFound if the stored value is no longer old.
 	RehashPassword(ctx context.Context, subject, old, encoded string) error

@@ -20,7 +20,7 @@ func TestFormsKeepTheirContract(t *testing.T) {
 		controls     []control
 	}{
 		{
-			page: Login{Client: &client, Username: "mira", Interaction: "i-1"},
+			page: Login{Password: true, Client: &client, Username: "mira", Interaction: "i-1"},
 			form: "login", action: "/x/login",
 			fields:   map[string]string{"csrf": "csrf-token-value", "interaction": "i-1", "username": "mira", "password": ""},
 			controls: []control{{"username", "input", "login", "username", "mira", "text"}, {"password", "input", "login", "password", "", "password"}, {"sign-in", "button", "login", "", "", "submit"}},
@@ -37,9 +37,21 @@ func TestFormsKeepTheirContract(t *testing.T) {
 			fields:   map[string]string{"csrf": "csrf-token-value"},
 			controls: []control{{"sign-out", "button", "logout", "", "", "submit"}},
 		},
+		{
+			page: LogoutConfirm{Fields: []Pair{{"id_token_hint", "e30"}, {"state", "s"}}},
+			form: "logout", action: "/x/oauth2/logout/confirm",
+			fields:   map[string]string{"csrf": "csrf-token-value", "id_token_hint": "e30", "state": "s"},
+			controls: []control{{"sign-out", "button", "logout", "", "", "submit"}},
+		},
+		{
+			page: LogoutReturn{Fields: []Pair{{"state", "s"}}},
+			form: "logout-return", action: "/x/oauth2/logout",
+			fields:   map[string]string{"state": "s"},
+			controls: []control{{"continue", "button", "logout-return", "", "", "submit"}},
+		},
 	}
 	for _, c := range cases {
-		t.Run(c.form, func(t *testing.T) {
+		t.Run(c.page.Template()+" "+c.form, func(t *testing.T) {
 			layout := plainLayout()
 			layout.Base = "/x"
 			_, tree := render(t, layout, c.page)
@@ -106,7 +118,7 @@ func TestAccountFormsCarryWhatTheyActOn(t *testing.T) {
 func TestA25LoginShowsClient(t *testing.T) {
 	client := notes()
 	client.LogoURL = "/client-logo/notes"
-	_, tree := render(t, plainLayout(), Login{Client: &client})
+	_, tree := render(t, plainLayout(), Login{Password: true, Client: &client})
 	if got := text(byID(tree, "client-name")); got != "Acme Notes" {
 		t.Errorf("name %q", got)
 	}
@@ -246,7 +258,7 @@ func TestPagesAreAccessible(t *testing.T) {
 }
 
 func TestLoginErrorIsAnnounced(t *testing.T) {
-	_, tree := render(t, plainLayout(), Login{Username: "mira", Error: "Wrong."})
+	_, tree := render(t, plainLayout(), Login{Password: true, Username: "mira", Error: "Wrong."})
 	alert := byID(tree, "login-error")
 	if attr(alert, "role") != "alert" || text(alert) != "Wrong." {
 		t.Errorf("alert: %+v", alert)

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"html/template"
 	"strings"
 	"testing"
 	"time"
@@ -67,11 +68,29 @@ func account() Account {
 		User:    UserView{Name: "Mira Lindqvist", Email: "mira@northwind.example", Username: "mira"},
 		Session: SessionView{Since: since},
 		Connected: []ConnectedApp{
-			{ClientID: "notes", Name: "Acme Notes", Scopes: []string{"openid", "email", "offline_access"}, Since: since},
+			{ClientID: "notes", Name: "Acme Notes", Scopes: []string{"openid", "email", "offline_access"}, Since: since, OpenURL: "https://notes.example/login?iss=https%3A%2F%2Fid.example"},
 			{ClientID: "cal", Name: "Calendar", Scopes: []string{"openid", "calendar.read"}, Since: since},
 		},
 		Notices: []NoticeView{{ID: "n1", Text: "Calendar was disconnected because one of its keys was used twice. If you did not expect this, change your password."}},
 	}
+}
+
+// providers are one of each style.
+func providers() []UpstreamButton {
+	return []UpstreamButton{
+		{ID: "google", Name: "Google", Style: "google"}, {ID: "github", Name: "GitHub", Style: "github"}, {ID: "microsoft", Name: "Microsoft", Style: "microsoft"},
+		{ID: "apple", Name: "Apple", Style: "apple"}, {ID: "gitlab", Name: "GitLab", Style: "gitlab"}, {ID: "my-company", Name: "Northwind Traders"}, {ID: "dead", Name: "Old Directory", Down: true},
+	}
+}
+
+func providerAccount() Account {
+	page := account()
+	page.Identities = []IdentityView{
+		{Upstream: "google", Name: "Google", Style: "google", Label: "mira.lindqvist@gmail.example", ExternalID: "10769150350006150715113082367", Since: since, LastUsed: since.AddDate(0, 0, 7), Removable: true},
+		{Upstream: "github", Name: "GitHub", Style: "github", Label: "miral", ExternalID: "583231", Since: since, Removable: true},
+	}
+	page.Linkable = []UpstreamButton{{ID: "gitlab", Name: "GitLab", Style: "gitlab"}, {ID: "dead", Name: "Old Directory", Down: true}}
+	return page
 }
 
 // examples has every page at least once.
@@ -82,13 +101,22 @@ func examples() []example {
 	dev.Registered = []string{"https://notes.example/oauth/callback", "https://staging.notes.example/oauth/callback"}
 	var list []example
 	add := func(name string, p Page) { list = append(list, example{name, p, plainLayout()}) }
-	add("login", Login{Client: &client, Interaction: "i-1"})
-	add("login-error", Login{Client: &client, Username: "mira@northwind.example", Error: "The user name or the password is wrong. Check both and try again.", Interaction: "i-1"})
-	add("login-notice", Login{Notice: "Sign in again to go on. It has been a while.", Interaction: "i-1"})
+	add("login", Login{Password: true, Client: &client, Interaction: "i-1"})
+	add("login-error", Login{Password: true, Client: &client, Username: "mira@northwind.example", Error: "The user name or the password is wrong. Check both and try again.", Interaction: "i-1"})
+	add("login-notice", Login{Password: true, Notice: "Sign in again to go on. It has been a while.", Interaction: "i-1"})
 	logo := notes()
 	logo.LogoURL = "/logo.svg"
-	add("login-logo", Login{Client: &logo, Interaction: "i-1"})
-	add("login-long", Login{Client: &long, Username: longEmail, Interaction: "i-1"})
+	add("login-logo", Login{Password: true, Client: &logo, Interaction: "i-1"})
+	add("login-long", Login{Password: true, Client: &long, Username: longEmail, Interaction: "i-1"})
+	add("login-providers", Login{Password: true, Client: &client, Upstreams: providers(), Interaction: "i-1"})
+	add("login-providers-error", Login{Password: true, Client: &client, Upstreams: providers()[:2], Username: "mira", Error: "The user name or the password is wrong. Check both and try again.", Interaction: "i-1"})
+	add("login-providers-only", Login{Client: &client, Upstreams: providers()[:1], Interaction: "i-1"})
+	add("login-providers-long", Login{Password: true, Upstreams: []UpstreamButton{{ID: "long", Name: long.Name}, {ID: "dead", Name: long.Name, Down: true}}, Interaction: "i-1"})
+	add("login-locked", Login{Password: true, Client: &client, LockedName: longEmail, Notice: "Sign in to this account once, so that your Google account can be added to it.", Interaction: "i-1"})
+	add("upstreamproblem", UpstreamProblem{Heading: "Google is not answering", Message: "Try again in a moment, or sign in another way.", Again: &providers()[0], Interaction: "i-1", Other: "/login?interaction=i-1", RequestID: "01937c2e-7a1b-7d5e-9f0a-3b1c2d4e5f60"})
+	add("upstreamproblem-back", UpstreamProblem{Heading: "This account is linked already", Message: "It belongs to a user here.", Back: true})
+	add("linkaccount", LinkAccount{Button: providers()[0], Account: "ada@example.com"})
+	add("upstreamproblem-bare", UpstreamProblem{Message: "Your account there is none of those that may come here.", Other: "/login?interaction=i-1"})
 	add("consent", Consent{Client: client, Account: "mira@northwind.example", Scopes: scopes, Offline: true, Interaction: "i-1", RedirectHost: "notes.example", SwitchAccount: "/login?interaction=i-1", Resources: []string{"https://api.notes.example/v1"}})
 	add("consent-long", Consent{Client: long, Account: longEmail, Scopes: []ScopeView{{Name: "openid"}, {Name: "urn:example:" + strings.Repeat("averylongscope", 6)}}, Interaction: "i-1", RedirectHost: long.Host, SwitchAccount: "/login?interaction=i-1"})
 	add("error", Error{Status: 400, Heading: "This link has expired", Message: "You took longer than 30 minutes, or you opened it in another browser. Go back to the app and start again.", RequestID: "01937c2e-7a1b-7d5e-9f0a-3b1c2d4e5f60"})
@@ -98,11 +126,27 @@ func examples() []example {
 	add("mismatch-none", RedirectMismatch{ClientID: "notes", Sent: "https://notes.example/" + strings.Repeat("long/", 30), RequestID: "01937c2e"})
 	add("account", account())
 	add("account-empty", Account{User: UserView{Email: longEmail}, Session: SessionView{Since: since}})
+	add("account-providers", providerAccount())
+	add("account-provider-last", Account{User: UserView{Email: longEmail}, Identities: []IdentityView{{Upstream: "long", Name: long.Name, Label: longEmail, ExternalID: "1", Since: since}}, Linkable: []UpstreamButton{{ID: "long", Name: long.Name}}})
 	add("formpost", FormPost{Action: "https://notes.example/oauth/callback", Params: []Pair{{"code", "gth_ac_x"}, {"state", "s"}, {"iss", "https://id.northwind.example"}}})
 	add("signedout", SignedOut{})
+	add("signedout-apps", SignedOut{Told: []string{"Acme Notes", "Calendar"}, Silent: []string{"Travel Desk"}, Frames: frames()})
+	add("signedout-fault", SignedOut{Told: []string{long.Name}, Silent: []string{longEmail}, Fault: "post_logout_redirect_uri is not registered for the client. Register it character for character, its query included."})
+	add("signedout-next", SignedOut{Next: "https://notes.example/bye?state=s"})
+	add("signingout", SigningOut{Frames: frames(), Next: "https://notes.example/bye?state=s"})
+	add("signingout-long", SigningOut{Frames: frames(), Next: template.URL("https://" + long.Host + "/bye")})
+	add("logoutconfirm", LogoutConfirm{Account: "mira@northwind.example", App: "Acme Notes", Fields: []Pair{{"id_token_hint", "e30.e30.e30"}, {"state", "s"}}})
+	add("logoutconfirm-bare", LogoutConfirm{})
+	add("logoutconfirm-long", LogoutConfirm{Account: longEmail, App: long.Name, Fault: "post_logout_redirect_uri needs an id_token_hint. Send the ID token that the app got when the user signed in."})
+	add("logoutreturn", LogoutReturn{Fields: []Pair{{"state", "s"}}})
 	add("done", Done{Heading: "This sign-in is already finished", Message: "You can close this window, or go back to the app."})
 	add("interstitial", Interstitial{Host: "notes.example", URL: "https://notes.example/cb?error=invalid_scope", ErrorText: "The app asked for a permission that does not exist."})
 	return list
+}
+
+// frames are those of two clients, at an address that never answers with a page.
+func frames() []Frame {
+	return []Frame{{"Acme Notes", "https://notes.invalid/out?iss=https%3A%2F%2Fid.example&sid=1"}, {"Calendar", "https://cal.invalid/out?iss=https%3A%2F%2Fid.example&sid=1"}}
 }
 
 // load parses the set once more for a test.

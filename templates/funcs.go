@@ -24,6 +24,10 @@ func (s *Set) funcs() template.FuncMap {
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"compare":  compare,
 		"client":   func(name, logo string) ClientView { return ClientView{Name: name, LogoURL: logo} },
+		"style":    markStyle,
+		"start": func(base, csrf, interaction string, b UpstreamButton) startForm {
+			return startForm{Button: b, Base: base, CSRF: csrf, Interaction: interaction}
+		},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,15 +70,36 @@ func hostilePages(value string) []Page {
 	var post FormPost
 	var done Done
 	var between Interstitial
-	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between} {
+	var confirm LogoutConfirm
+	var again LogoutReturn
+	var out SignedOut
+	var leaving SigningOut
+	var problem UpstreamProblem
+	var link LinkAccount
+	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link} {
 		fill(reflect.ValueOf(p).Elem(), value)
 	}
 	target := template.URL("https://rp.example/cb?x=" + value)
 	if _, err := url.Parse(string(target)); err != nil {
 		target = template.URL("https://rp.example/cb?x=" + url.QueryEscape(value))
 	}
-	post.Action, between.URL = target, target
-	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between}
+	post.Action, between.URL, out.Next, leaving.Next, out.Frames[0].URL, leaving.Frames[0].URL = target, target, target, target, target, target
+	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, usable(login), usable(home)}
+}
+
+// usable is a hostile page whose providers are not down: those that are have no form.
+func usable(p Page) Page {
+	switch p := p.(type) {
+	case Login:
+		p.Upstreams = []UpstreamButton{p.Upstreams[0]}
+		p.Upstreams[0].Down = false
+		return p
+	case Account:
+		p.Linkable = []UpstreamButton{p.Linkable[0]}
+		p.Linkable[0].Down = false
+		return p
+	}
+	return p
 }
 
 func TestRow13Row191HostileValuesStayText(t *testing.T) {
@@ -98,6 +120,13 @@ func TestRow13Row191HostileValuesStayText(t *testing.T) {
 	}
 }
 
+// ownScripts are all scripts of the pages; they hold no data.
+var ownScripts = []string{
+	`HTMLFormElement.prototype.submit.call(document.getElementById("form-post"));`,
+	`HTMLFormElement.prototype.submit.call(document.getElementById("logout-return"));`,
+	`(function () { var left = false; function go() { if (!left) { left = true; location.replace(document.getElementById("continue").href); } } window.onload = go; setTimeout(go, 3000); }());`,
+}
+
 // faults lists what must not be on any page, whatever it is filled with.
 func faults(tree *html.Node) []string {
 	var list []string
@@ -105,14 +134,19 @@ func faults(tree *html.Node) []string {
 	for _, n := range elements(tree, func(*html.Node) bool { return true }) {
 		switch n.Data {
 		case "script":
-			if attr(n, "nonce") != "n-1" || attr(n, "src") != "" || !strings.HasPrefix(text(n), "HTMLFormElement.") {
+			if attr(n, "nonce") != "n-1" || attr(n, "src") != "" || !slices.Contains(ownScripts, text(n)) {
 				complain("foreign script: %s", text(n))
 			}
-		case "iframe", "object", "embed", "base", "style":
+		case "object", "embed", "base", "style":
 			complain("element %s", n.Data)
+		case "iframe":
+			if attr(n, "sandbox") == "" || strings.Contains(attr(n, "sandbox"), "top-navigation") || !strings.HasPrefix(attr(n, "src"), "https://rp.example/cb?x=") {
+				complain("frame %v", n.Attr)
+			}
+			continue
 		case "meta":
-			if attr(n, "http-equiv") != "" {
-				complain("meta http-equiv")
+			if attr(n, "http-equiv") != "" && (attr(n, "http-equiv") != "refresh" || !strings.HasPrefix(attr(n, "content"), "4;url=https://rp.example/cb?x=")) {
+				complain("meta %v", n.Attr)
 			}
 		}
 		for _, a := range n.Attr {
@@ -214,6 +248,27 @@ func TestA11FormPostWorksWithAndWithoutScript(t *testing.T) {
 	}
 	if csrf := fields(byID(tree, "form-post"))["csrf"]; csrf != "" {
 		t.Error("our CSRF token is posted to the client")
+	}
+}
+
+func TestRow188SignOutLeadsToNoSchemeThatRunsCode(t *testing.T) {
+	set := load(t)
+	for _, target := range []template.URL{"javascript:alert(1)", "JAVASCRIPT:alert(1)", "data:text/html,x", "vbscript:x", "blob:https://a/b", "/local", "java\nscript:alert(1)"} {
+		pages := []Page{SignedOut{Next: target}, SigningOut{Next: target}, SignedOut{Frames: []Frame{{"x", target}}}, SigningOut{Next: "https://a.example/", Frames: []Frame{{"x", target}}}}
+		for _, p := range pages {
+			if err := set.Render(io.Discard, plainLayout(), p); !errors.Is(err, errTarget) {
+				t.Errorf("%+v: %v", p, err)
+			}
+		}
+	}
+	if err := set.Render(io.Discard, plainLayout(), SigningOut{}); !errors.Is(err, errTarget) {
+		t.Errorf("a page that goes nowhere: %v", err)
+	}
+	_, tree := render(t, plainLayout(), SigningOut{Next: `com.example.app:/out?x=(1)'2'&state=a"b`})
+	want := `com.example.app:/out?x=(1)'2'&state=a"b`
+	meta := elements(tree, func(n *html.Node) bool { return attr(n, "http-equiv") == "refresh" })
+	if len(meta) != 1 || attr(meta[0], "content") != "4;url="+want || attr(byID(tree, "continue"), "href") != want {
+		t.Errorf("a registered application scheme leads to %q", attr(byID(tree, "continue"), "href"))
 	}
 }
 

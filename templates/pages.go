@@ -35,17 +35,35 @@ func (c ClientView) Label() string {
 type Pair struct{ Name, Value string }
 
 // Login is the sign-in page. Form id login posts username, password, interaction and csrf to
-// {Base}/login; its button is sign-in.
+// {Base}/login; its button is sign-in. Upstreams come first, each with a form of its own.
 type Login struct {
 	Client      *ClientView // nil: the person signs in to the account page
-	Username    string      // what was typed before, or a login hint
-	Error       string      // one sentence, shown as an alert
-	Notice      string      // one sentence, shown above the form
+	Upstreams   []UpstreamButton
+	Password    bool   // offers the form; without it, Upstreams are the only way
+	Username    string // what was typed before, or a login hint
+	LockedName  string // whose account must be proven; "" lets the person name any
+	Error       string // one sentence, shown as an alert
+	Notice      string // one sentence, shown above the form
 	Interaction string
 }
 
 func (Login) Template() string { return "login" }
 func (Login) Title() string    { return "Sign in" }
+
+// Name is what the form says of the person.
+func (l Login) Name() string {
+	if l.LockedName != "" {
+		return l.LockedName
+	}
+	return l.Username
+}
+
+// focused tells whether the form has the focus at first. Where there are other ways nobody knows which one the person wants, until a password was wrong or must be given.
+func (l Login) focused() bool { return len(l.Upstreams) == 0 || l.Error != "" || l.LockedName != "" }
+
+// FocusName and FocusPassword say which field the person fills in first.
+func (l Login) FocusName() bool     { return l.focused() && l.Name() == "" }
+func (l Login) FocusPassword() bool { return l.focused() && l.Name() != "" }
 
 // ScopeView is one permission in plain words. With an empty Title the words of DescribeScope are shown.
 type ScopeView struct{ Name, Title, Description string }
@@ -147,6 +165,8 @@ type ConnectedApp struct {
 	LogoURL  string   // as ClientView.LogoURL
 	Scopes   []string // shown with the words of DescribeScope
 	Since    time.Time
+	// OpenURL begins a sign-in at the app (OpenID Connect Core section 4); empty for apps that cannot. It is https.
+	OpenURL string
 }
 
 // Label is the name to show.
@@ -166,12 +186,15 @@ type NoticeView struct{ ID, Text string }
 
 // Account is the signed-in home. Form id logout (button sign-out) posts csrf to {Base}/account/sign-out;
 // the disconnect forms post client_id and csrf to {Base}/account/disconnect; the dismiss forms post
-// notice (its ID) and csrf to {Base}/account/dismiss.
+// notice (its ID) and csrf to {Base}/account/dismiss. The forms of identities post upstream, external_id and csrf to {Base}/account/unlink; those of Linkable, form id
+// link-{ID}, post upstream and csrf to {Base}/account/link.
 type Account struct {
-	User      UserView
-	Session   SessionView
-	Connected []ConnectedApp
-	Notices   []NoticeView
+	User       UserView
+	Session    SessionView
+	Identities []IdentityView
+	Linkable   []UpstreamButton // providers that can be added
+	Connected  []ConnectedApp
+	Notices    []NoticeView
 }
 
 func (Account) Template() string { return "account" }
@@ -217,12 +240,6 @@ func loopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// SignedOut says that the session has ended.
-type SignedOut struct{}
-
-func (SignedOut) Template() string { return "signedout" }
-func (SignedOut) Title() string    { return "You are signed out" }
-
 // Done ends a flow that has nowhere else to go: already finished, cancelled.
 type Done struct{ Heading, Message string }
 
@@ -240,13 +257,20 @@ func (d Done) Title() string {
 type Interstitial struct {
 	Host      string
 	URL       template.URL
+	Params    []Pair // what the person posts to URL (form_post); nil makes URL a link that holds all
 	ErrorText string // why the app did not get what it asked for
 }
 
 func (Interstitial) Template() string { return "interstitial" }
 func (i Interstitial) Title() string  { return "Continue to " + i.Host + "?" }
 
+// Target is the action of the form that posts Params.
+func (i Interstitial) Target() template.HTMLAttr { return FormPost{Action: i.URL}.Target() }
+
 func (i Interstitial) check() error {
+	if i.Params != nil {
+		return FormPost{Action: i.URL}.check()
+	}
 	u, err := url.Parse(string(i.URL))
 	if err != nil || u.Scheme == "" {
 		return fmt.Errorf("interstitial: %w", errTarget)

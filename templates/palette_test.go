@@ -69,6 +69,12 @@ func TestPaletteContrast(t *testing.T) {
 		{3, "edge", "surface ground"},
 		{3, "focus", "surface ground accent-soft"},
 		{3, "accent", "surface ground"},
+		{4.5, "google-text", "google"},
+		{4.5, "microsoft-text", "microsoft"},
+		{4.5, "apple-text", "apple"},
+		{3, "google-edge", "surface"},
+		{3, "microsoft-edge", "surface"},
+		{3, "apple-edge", "surface"},
 	}
 	for scheme, palette := range palettes(t) {
 		for _, p := range pairs {

@@ -15,6 +15,8 @@ var scopeTexts = map[string][2]string{
 	"email":       {"See your e-mail address", "The address, and whether it has been confirmed."},
 	"phone":       {"See your phone number", "The number, and whether it has been confirmed."},
 	"address":     {"See your postal address", "The address in your profile."},
+	"groups":      {"See your groups", "The groups that your organisation put you in."},
+	"roles":       {"See your roles", "What you may do in your organisation's apps."},
 	offlineAccess: {"Keep access when you are away", "Until you disconnect it on your account page."},
 }
 

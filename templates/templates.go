@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -55,7 +56,7 @@ type Set struct {
 }
 
 // shared are the files of html/ that are parsed into every page and are no pages themselves.
-var shared = []string{"html/layout.html", "html/parts.html"}
+var shared = []string{"html/layout.html", "html/parts.html", "html/providers.html"}
 
 // view is the root of a page's data: {{.Page.X}} is the page's, {{.X}} the layout's.
 type view struct {
@@ -83,7 +84,7 @@ func Load() (*Set, error) {
 		return nil, fmt.Errorf("list pages: %w", err)
 	}
 	for _, name := range names {
-		if name == shared[0] || name == shared[1] {
+		if slices.Contains(shared, name) {
 			continue
 		}
 		page, err := template.Must(common.Clone()).ParseFS(files, name)

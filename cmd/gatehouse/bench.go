@@ -15,8 +15,8 @@ import (
 
 	"gatehouse/cmd/gatehouse/console"
 	"gatehouse/provider/bench"
+	"gatehouse/provider/client"
 	"gatehouse/provider/credential"
-	"gatehouse/provider/oauth"
 	"gatehouse/storage"
 )
 
@@ -135,15 +135,15 @@ func (p *program) withBenchData(c *cobra.Command, f *benchFlags, do func(context
 	}
 	name := "bench-" + strings.ToLower(rand.Text())
 	f.Client.ID, f.User = name, bench.Credentials{ID: name, Secret: rand.Text()}
-	client := &storage.Client{RegisteredBy: "operator"}
-	err = clientRules(cfg).Apply(client, oauth.Metadata{
+	registered := &storage.Client{RegisteredBy: "operator"}
+	err = clientRules(cfg).Apply(registered, client.Metadata{
 		ClientID: name, ClientName: "Bench", RedirectURIs: []string{f.RedirectURI}, Scope: "openid profile email offline_access",
 		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"},
 	})
 	if err != nil {
 		return metadataError(err)
 	}
-	f.Client.Secret = addSecret(client, 0)
+	f.Client.Secret = addSecret(registered, 0)
 	user := &storage.User{Subject: newSubject(), Email: name + "@example.com", Username: name}
 	if err := applyNames(user); err != nil {
 		return err
@@ -153,7 +153,7 @@ func (p *program) withBenchData(c *cobra.Command, f *benchFlags, do func(context
 			return err
 		}
 		clean := context.WithoutCancel(ctx)
-		if err := store.CreateClient(ctx, client); err != nil {
+		if err := store.CreateClient(ctx, registered); err != nil {
 			return errors.Join(fmt.Errorf("create client: %w", err), store.DeleteUser(clean, user.Subject))
 		}
 		return errors.Join(do(ctx), store.DeleteClient(clean, name), store.DeleteUser(clean, user.Subject))

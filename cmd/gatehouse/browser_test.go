@@ -127,9 +127,15 @@ func TestNewcomerInARealBrowser(t *testing.T) {
 			act(b, "userinfo", "Userinfo", "invalid_token")
 			act(b, "refresh", "Refresh", "invalid_grant")
 			b.Click("sign-out")
-			b.Await("#provider-account")
+			b.Await("#signed-out")
+			if !strings.HasPrefix(b.Location(), p.printed("Playground")+"?state=") {
+				t.Errorf("signing out ends at %s", b.Location())
+			}
+			b.Says("You are signed out", "Here and at the provider")
 			b.SaysNot("Dana", demoEmail)
-			b.Click("provider-account")
+			b.Open(p.url + "/account")
+			b.Await("#login") // the provider's session is over too
+			p.signIn(b)
 			b.Await("#logout")
 			b.Says("Dana Mercer Moss", "Gatehouse playground")
 			b.ClickOn("form[action$='/account/disconnect'] button") // the next round is asked for consent again
@@ -192,8 +198,8 @@ func (p *newcomer) shop() (authorize string) {
 // TestEveryPageOfTheProgramFits walks through all pages of the program, on a phone and on a desk, in both schemes.
 func TestEveryPageOfTheProgramFits(t *testing.T) {
 	chromium := webtest.StartChromium(t)
-	p := launch(t, "GATEHOUSE_OUTBOUND_ALLOW=127.0.0.1")
-	authorize := p.shop()
+	p := launch(t, "GATEHOUSE_OUTBOUND_ALLOW=127.0.0.1", "GATEHOUSE_REGISTRATION_MODE=open")
+	authorize, others := p.shop(), p.serveApps(t)
 	for name, size := range map[string][2]int64{"1280": {1280, 800}, "390": {390, 844}} {
 		for _, scheme := range []string{"light", "dark"} {
 			if *gallery == "" && *screens == "" && (name == "390") != (scheme == "dark") {
@@ -213,6 +219,7 @@ func TestEveryPageOfTheProgramFits(t *testing.T) {
 					}
 				}
 				p.walk(t, b, authorize, look)
+				others.leave(t, b, look)
 			})
 		}
 	}
@@ -252,9 +259,10 @@ func (p *newcomer) walk(t *testing.T, b *webtest.Chromium, authorize string, loo
 	act(b, "introspect", "Introspect access token", "The token is active.")
 	look("playground-history")
 	b.Click("sign-out")
-	b.Await("#provider-account")
+	b.Await("#signed-out")
 	look("playground-signed-out")
-	b.Click("provider-account")
+	b.Open(p.url + "/account")
+	p.signIn(b)
 	b.Await("#logout")
 	look("account")
 	b.Open(strings.Replace(authorize, "journal.example%2Fcallback", "Journal.example%3A8443%2Fcallback%2F", 1))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +11,8 @@ import (
 
 	"gatehouse/cmd/gatehouse/config"
 	"gatehouse/cmd/gatehouse/console"
-	"gatehouse/provider/oauth"
+	"gatehouse/provider/client"
+	"gatehouse/provider/registration"
 	"gatehouse/storage"
 )
 
@@ -20,12 +20,15 @@ const pageSize = 500
 
 func (p *program) clientCommand() *cobra.Command {
 	return group("client", "Register applications",
-		p.clientCreate(), p.clientList(), p.clientGet(), p.clientUpdate(), p.clientDelete(), p.clientRotateSecret())
+		p.clientCreate(), p.clientList(), p.clientGet(), p.clientUpdate(), p.clientDelete(), p.clientRotateSecret(), p.clientRegistrationToken())
 }
 
 // clientRules are the operator's: everything that the configuration knows may be registered.
-func clientRules(c *config.Config) oauth.ClientRules {
-	return oauth.ClientRules{Operator: true, Resources: resources(c), Algorithms: c.Keys.Algorithms}
+func clientRules(c *config.Config) client.Rules {
+	return client.Rules{
+		Operator: true, Resources: resources(c), Algorithms: c.Keys.Algorithms, ResponseTypes: c.OAuth.ResponseTypes,
+		UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
+	}
 }
 
 func (p *program) clientCreate() *cobra.Command {
@@ -46,28 +49,31 @@ func (p *program) clientCreate() *cobra.Command {
 }
 
 func (p *program) createClient(ctx context.Context, cfg *config.Config, store storage.Store, c *cobra.Command, f *clientFlags) error {
-	var m oauth.Metadata
-	if err := f.read(p, c, &m); err != nil {
-		return err
-	}
-	chosen := m.ClientSecret
-	client := &storage.Client{RegisteredBy: "operator"}
-	if err := clientRules(cfg).Apply(client, m); err != nil {
-		return metadataError(err)
-	}
-	secret, err := f.giveSecret(p, client, chosen)
+	saver, err := p.clientSaver(cfg, store)
 	if err != nil {
 		return err
 	}
-	err = store.CreateClient(ctx, client)
+	var m client.Metadata
+	if err := f.read(p, c, &m); err != nil {
+		return err
+	}
+	registered, err := saver.apply(ctx, storage.Client{RegisteredBy: "operator"}, m)
+	if err != nil {
+		return err
+	}
+	secret, err := f.giveSecret(ctx, saver, registered, m.ClientSecret)
+	if err != nil {
+		return err
+	}
+	err = store.CreateClient(ctx, registered)
 	if errors.Is(err, storage.ErrExists) {
-		return fmt.Errorf("a client %s exists already; change it with: gatehouse client update %s", client.ID, client.ID)
+		return fmt.Errorf("a client %s exists already; change it with: gatehouse client update %s", registered.ID, registered.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("create client: %w", err)
 	}
-	p.keepLogo(ctx, cfg, store, client)
-	return p.Show(oauth.View(client, secret))
+	saver.keepLogo(ctx, registered)
+	return p.Show(client.View(registered, secret))
 }
 
 func (p *program) clientUpdate() *cobra.Command {
@@ -86,36 +92,66 @@ func (p *program) clientUpdate() *cobra.Command {
 }
 
 func (p *program) updateClient(ctx context.Context, cfg *config.Config, store storage.Store, c *cobra.Command, f *clientFlags, id string) error {
+	saver, err := p.clientSaver(cfg, store)
+	if err != nil {
+		return err
+	}
 	if err := f.readFile(p); err != nil { // once: the change below may run again
 		return err
 	}
-	secret, logo := "", ""
-	client, err := store.UpdateClient(ctx, id, func(client *storage.Client) error {
-		logo = client.LogoURI
-		m := oauth.View(client, "")
-		if err := f.apply(c, &m); err != nil {
+	before, err := store.Client(ctx, id)
+	if err != nil {
+		return clientError(id, "update", err)
+	}
+	change := func(registered *storage.Client) (m client.Metadata, err error) {
+		m = client.View(registered, "")
+		if err = f.apply(c, &m); err == nil && m.ClientSecret != "" {
+			err = console.Usagef("client_secret cannot be changed here; use: gatehouse client rotate-secret %s --secret-stdin", id)
+		}
+		return m, err
+	}
+	// What asks others, and the master key, comes before the change, which must be short.
+	m, err := change(before)
+	if err != nil {
+		return clientError(id, "update", err)
+	}
+	next, err := saver.apply(ctx, *before, m)
+	if err != nil {
+		return clientError(id, "update", err)
+	}
+	secret, stored, err := "", storage.ClientSecret{}, error(nil)
+	if lacksSecret(next) {
+		if secret, stored, err = saver.makeSecret(ctx, next, ""); err != nil {
 			return err
 		}
-		if m.ClientSecret != "" {
-			return console.Usagef("client_secret cannot be changed here; use: gatehouse client rotate-secret %s --secret-stdin", id)
+	}
+	registered, err := store.UpdateClient(ctx, id, func(registered *storage.Client) error {
+		m, err := change(registered)
+		if err != nil {
+			return err
 		}
-		if err := clientRules(cfg).Apply(client, m); err != nil {
+		if err := saver.rules.Apply(registered, m); err != nil {
 			return metadataError(err)
 		}
-		secret = ""
-		if oauth.NeedsSecret(client) && len(client.Secrets) == 0 {
-			secret = addSecret(client, 0)
+		if !registration.SectorChecked(next, registered) || lacksSecret(registered) != lacksSecret(next) || registered.AuthMethod != next.AuthMethod {
+			return errors.New("somebody else changed it at the same time; try again")
+		}
+		if lacksSecret(registered) {
+			client.PutSecret(registered, stored, 0)
 		}
 		return nil
 	})
 	if err != nil {
 		return clientError(id, "update", err)
 	}
-	if client.LogoURI != logo {
-		p.keepLogo(ctx, cfg, store, client)
+	if registered.LogoURI != before.LogoURI {
+		saver.keepLogo(ctx, registered)
 	}
-	return p.Show(oauth.View(client, secret))
+	return p.Show(client.View(registered, secret))
 }
+
+// lacksSecret tells whether a client's authentication method needs a secret that it has not got.
+func lacksSecret(c *storage.Client) bool { return client.NeedsSecret(c) && len(c.Secrets) == 0 }
 
 func (p *program) clientList() *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List all applications", Args: arguments(), RunE: func(c *cobra.Command, _ []string) error {
@@ -127,11 +163,11 @@ func (p *program) clientList() *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("list clients: %w", err)
 				}
-				for _, client := range page {
-					if err := out.Add(oauth.View(client, ""), client.ID, client.Name, client.AuthMethod, strings.Join(client.GrantTypes, " "), state(client.Disabled)); err != nil {
+				for _, registered := range page {
+					if err := out.Add(client.View(registered, ""), registered.ID, registered.Name, registered.AuthMethod, strings.Join(registered.GrantTypes, " "), state(registered.Disabled)); err != nil {
 						return err
 					}
-					after = client.ID
+					after = registered.ID
 				}
 				if len(page) < pageSize {
 					return out.End()
@@ -151,13 +187,25 @@ func state(disabled bool) string {
 func (p *program) clientGet() *cobra.Command {
 	return &cobra.Command{Use: "get ID", Short: "Show one application, without its secret", Args: arguments("ID"), RunE: func(c *cobra.Command, args []string) error {
 		return p.withStore(c, func(ctx context.Context, _ *config.Config, store storage.Store) error {
-			client, err := store.Client(ctx, args[0])
+			registered, err := store.Client(ctx, args[0])
 			if err != nil {
 				return clientError(args[0], "get", err)
 			}
-			return p.Show(oauth.View(client, ""))
+			shown := shownClient{Metadata: client.View(registered, ""), ProfileAllows: client.ProfileOf(registered), RegisteredBy: registered.RegisteredBy}
+			if !registered.Expires.IsZero() {
+				shown.Expires = console.When(registered.Expires)
+			}
+			return p.Show(shown)
 		})
 	}}
+}
+
+// shownClient is a client with what it follows from that is no metadata: what its profile allows, who registered it, and when it ends unless it is used.
+type shownClient struct {
+	client.Metadata
+	ProfileAllows *client.Profile `json:"profile_allows"`
+	RegisteredBy  string          `json:"registered_by,omitempty"`
+	Expires       string          `json:"expires,omitempty"`
 }
 
 func (p *program) clientDelete() *cobra.Command {
@@ -188,57 +236,47 @@ func (p *program) clientRotateSecret() *cobra.Command {
 				return err
 			}
 		}
-		return p.withStore(c, func(ctx context.Context, _ *config.Config, store storage.Store) error {
-			return p.rotateSecret(ctx, store, args[0], chosen, overlap)
+		return p.withStore(c, func(ctx context.Context, cfg *config.Config, store storage.Store) error {
+			return p.rotateSecret(ctx, cfg, store, args[0], chosen, overlap)
 		})
 	}
 	return c
 }
 
-func (p *program) rotateSecret(ctx context.Context, store storage.Store, id, chosen string, overlap time.Duration) error {
-	hash := ""
-	if chosen != "" {
-		var err error
-		if hash, err = oauth.HashSecret(chosen); err != nil {
-			return console.Usagef("the secret cannot be used: %w", err)
-		}
+func (p *program) rotateSecret(ctx context.Context, cfg *config.Config, store storage.Store, id, chosen string, overlap time.Duration) error {
+	saver, err := p.clientSaver(cfg, store)
+	if err != nil {
+		return err
 	}
-	secret := ""
-	client, err := store.UpdateClient(ctx, id, func(client *storage.Client) error {
-		switch {
-		case !oauth.NeedsSecret(client):
-			return fmt.Errorf("client %s authenticates with %s and has no secret", id, client.AuthMethod)
-		case hash != "":
-			putSecret(client, hash, overlap)
-		default:
-			secret = addSecret(client, overlap)
+	before, err := store.Client(ctx, id)
+	if err != nil {
+		return clientError(id, "rotate the secret of", err)
+	}
+	if !client.NeedsSecret(before) {
+		return fmt.Errorf("rotate the secret of client %s: it authenticates with %s and has no secret", id, before.AuthMethod)
+	}
+	secret, stored, err := saver.makeSecret(ctx, before, chosen)
+	if err != nil {
+		return err
+	}
+	registered, err := store.UpdateClient(ctx, id, func(registered *storage.Client) error {
+		if !client.NeedsSecret(registered) || client.SealsSecret(registered) != client.SealsSecret(before) {
+			return errors.New("somebody else changed it at the same time; try again")
 		}
+		client.PutSecret(registered, stored, overlap)
 		return nil
 	})
 	if err != nil {
 		return clientError(id, "rotate the secret of", err)
 	}
-	return p.Show(oauth.View(client, secret))
+	return p.Show(client.View(registered, secret))
 }
 
-// addSecret gives the client a generated secret and returns it.
+// addSecret gives a client whose secrets are kept hashed a generated one and returns it.
 func addSecret(c *storage.Client, overlap time.Duration) string {
-	secret, hash := oauth.NewSecret()
-	putSecret(c, hash, overlap)
+	secret, hash := client.NewSecret()
+	client.PutSecret(c, storage.ClientSecret{Hash: hash, Created: time.Now().UTC()}, overlap)
 	return secret
-}
-
-// putSecret makes hash the current secret. Of the others only the newest stays, for the overlap: never more than two work (security row 74).
-func putSecret(c *storage.Client, hash string, overlap time.Duration) {
-	now := time.Now().UTC()
-	secrets := []storage.ClientSecret{{Hash: hash, Created: now}}
-	current := slices.IndexFunc(c.Secrets, func(s storage.ClientSecret) bool { return s.Expires.IsZero() })
-	if current >= 0 && overlap > 0 {
-		old := c.Secrets[current]
-		old.Expires = now.Add(overlap)
-		secrets = append(secrets, old)
-	}
-	c.Secrets = secrets
 }
 
 func clientError(id, verb string, err error) error {
@@ -254,7 +292,7 @@ func clientError(id, verb string, err error) error {
 
 // metadataError says which flag or member is at fault.
 func metadataError(err error) error {
-	var bad *oauth.MetadataError
+	var bad *client.MetadataError
 	if errors.As(err, &bad) {
 		return console.Usagef("%s: %s", bad.Field, bad.Message)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"gatehouse/cmd/gatehouse/config"
-	"gatehouse/provider/oauth"
+	"gatehouse/provider/client"
 	"gatehouse/provider/playground"
 	"gatehouse/provider/seal"
 	"gatehouse/provider/web"
@@ -99,8 +99,8 @@ func (d *demo) create(ctx context.Context, w *welcome) error {
 	if err := createUser(ctx, d.store, passwords, user, password); err != nil {
 		return err
 	}
-	client := &storage.Client{RegisteredBy: "operator"}
-	err = clientRules(d.config).Apply(client, oauth.Metadata{
+	registered := &storage.Client{RegisteredBy: "operator"}
+	err = clientRules(d.config).Apply(registered, client.Metadata{
 		ClientID: demoClient, ClientName: "Demo application", Scope: strings.Join(playground.Scopes(), " "),
 		RedirectURIs: []string{"http://localhost:3000/callback", "http://127.0.0.1:3000/callback"},
 		GrantTypes:   []string{"authorization_code", "refresh_token", "client_credentials"},
@@ -108,11 +108,11 @@ func (d *demo) create(ctx context.Context, w *welcome) error {
 	if err != nil {
 		return err
 	}
-	secret := addSecret(client, 0)
-	if err := d.store.CreateClient(ctx, client); err != nil {
+	secret := addSecret(registered, 0)
+	if err := d.store.CreateClient(ctx, registered); err != nil {
 		return fmt.Errorf("create client: %w", err)
 	}
-	w.Username, w.Password, w.ClientID, w.ClientSecret = demoEmail, password, client.ID, secret
+	w.Username, w.Password, w.ClientID, w.ClientSecret = demoEmail, password, registered.ID, secret
 	return nil
 }
 
@@ -120,7 +120,7 @@ func (d *demo) create(ctx context.Context, w *welcome) error {
 func (d *demo) renewPlayground(ctx context.Context) error {
 	secret := ""
 	set := func(c *storage.Client) error {
-		err := clientRules(d.config).Apply(c, oauth.Metadata{
+		err := clientRules(d.config).Apply(c, client.Metadata{
 			ClientID: playgroundClient, ClientName: "Gatehouse playground", Scope: strings.Join(playground.Scopes(), " "),
 			RedirectURIs: []string{playground.RedirectURI(d.config.Issuer)}, PostLogoutURIs: []string{playground.PostLogoutRedirectURI(d.config.Issuer)},
 			GrantTypes: []string{"authorization_code", "refresh_token"},
@@ -130,9 +130,9 @@ func (d *demo) renewPlayground(ctx context.Context) error {
 	}
 	_, err := d.store.UpdateClient(ctx, playgroundClient, set)
 	if errors.Is(err, storage.ErrNotFound) {
-		client := &storage.Client{RegisteredBy: "operator"}
-		if err = set(client); err == nil {
-			err = d.store.CreateClient(ctx, client)
+		registered := &storage.Client{RegisteredBy: "operator"}
+		if err = set(registered); err == nil {
+			err = d.store.CreateClient(ctx, registered)
 		}
 	}
 	d.secret = secret

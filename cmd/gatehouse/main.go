@@ -63,10 +63,13 @@ func (p *program) root() *cobra.Command {
 		p.serveCommand(),
 		p.clientCommand(),
 		p.userCommand(),
+		p.sessionCommand(),
+		p.upstreamCommand(),
 		p.keysCommand(),
 		p.migrateCommand(),
 		p.configCommand(),
 		p.healthcheckCommand(),
+		p.doctorCommand(),
 		p.benchCommand(),
 		p.versionCommand(),
 	)

@@ -16,7 +16,7 @@ import (
 // keyFileName lies beside the database of a SQLite set-up that has no secrets.keys.
 const keyFileName = "gatehouse.key"
 
-// canary is a sealed text that tells a wrong master key at start, before anything else is opened with it.
+// canary names a sealed value that tells a wrong master key at start, before anything else is opened with it. Older stores hold this very text in it, so it stays as long.
 const canary = "canary"
 
 // openRing finds the master keys and proves that they are those of this store.
@@ -64,7 +64,14 @@ func keyFile(ctx context.Context, path string, store storage.SecretStore) (strin
 		return "", fmt.Errorf("look for sealed secrets: %w", err)
 	}
 	if sealed {
-		return "", fmt.Errorf("the store holds secrets, but %s, which opens them, is gone; put it back from where you keep it, or name its key in secrets.keys", path)
+		// Another process may have made key and secrets since the first look: whoever seals has put the file in place before.
+		if text, err = config.ReadSecretFile(path); errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("the store holds secrets, but %s, which opens them, is gone; put it back from where you keep it, or name its key in secrets.keys", path)
+		}
+		if err != nil {
+			return "", fmt.Errorf("the master key %s %w", path, err)
+		}
+		return string(text), nil
 	}
 	if err := createKeyFile(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("create the master key: %w", err)
@@ -100,22 +107,9 @@ func createKeyFile(path string) error {
 }
 
 func checkCanary(ctx context.Context, ring *seal.Ring, from string, store storage.SecretStore) error {
-	place := seal.AAD("secrets", canary, "sealed", 1)
-	sealed, err := store.Secret(ctx, canary)
-	if errors.Is(err, storage.ErrNotFound) {
-		err = store.CreateSecret(ctx, canary, ring.Seal([]byte(canary), place))
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, storage.ErrExists) { // another process was faster
-			sealed, err = store.Secret(ctx, canary)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("read the sealed test value: %w", err)
-	}
-	if _, err := ring.Open(sealed, place); err != nil {
+	_, err := seal.Secret(ctx, store, ring, canary, len(canary))
+	if errors.Is(err, seal.ErrUnknownKey) || errors.Is(err, seal.ErrBroken) {
 		return fmt.Errorf("%s holds the wrong master key for this store: %w; put the right one first, or behind the new one", from, err)
 	}
-	return nil
+	return err
 }

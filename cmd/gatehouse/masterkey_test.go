@@ -61,3 +61,27 @@ func TestRow199NewMasterKeyIsNeverMadeBesideSealedData(t *testing.T) {
 		t.Errorf("a key was made: %v", err)
 	}
 }
+
+// Another process makes the key and seals with it between this one's look for the file and its look into the store.
+func TestRow199KeyMadeBetweenTwoLooksIsTaken(t *testing.T) {
+	c := config.Default()
+	c.Storage.URL = "sqlite:" + filepath.Join(t.TempDir(), "gatehouse.db")
+	store := memory.New(storage.Options{})
+	var other string
+	looking := true
+	store.Fault = func(op string) error {
+		if op != "HoldsSealed" || !looking {
+			return nil
+		}
+		looking = false
+		ring, err := openRing(t.Context(), c, store)
+		if err == nil {
+			other = ring.ID()
+		}
+		return err
+	}
+	ring, err := openRing(t.Context(), c, store)
+	if err != nil || ring.ID() != other {
+		t.Errorf("the key is %v, want %s: %v", ring, other, err)
+	}
+}

@@ -19,7 +19,8 @@ import (
 
 func (p *program) userCommand() *cobra.Command {
 	return group("user", "Look after the people who sign in",
-		p.userCreate(), p.userList(), p.userGet(), p.userSetPassword(), p.userSwitch("disable", true), p.userSwitch("enable", false), p.userDelete())
+		p.userCreate(), p.userList(), p.userGet(), p.userUpdate(), p.userSetPassword(), p.userSwitch("disable", true), p.userSwitch("enable", false), p.userDelete(),
+		p.userIdentities())
 }
 
 // userView is a user as the command line shows one.
@@ -47,10 +48,13 @@ func (p *program) userCreate() *cobra.Command {
 	}
 	c.Flags().StringVar(&email, "email", "", "e-mail `ADDRESS`, also a name to sign in with")
 	c.Flags().StringVar(&username, "username", "", "further `NAME` to sign in with; it holds no @")
-	c.Flags().StringVar(&claimsFile, "claims", "", "JSON `FILE` with standard claims: name, given_name, address, phone_number, email_verified...")
+	c.Flags().StringVar(&claimsFile, "claims", "", "JSON `FILE` with standard claims (name, given_name, address, phone_number, email_verified...), - for standard input")
 	c.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		user := &storage.User{Subject: newSubject(), Email: email, Username: username}
+		if claimsFile == "-" && stdin {
+			return console.Usagef("--claims - and --password-stdin both read standard input; put the claims into a file")
+		}
 		if claimsFile != "" {
 			text, err := p.ReadAll(claimsFile)
 			if err != nil {
@@ -106,9 +110,8 @@ func createUser(ctx context.Context, store storage.Store, passwords *credential.
 		return fmt.Errorf("hash password: %w", err)
 	}
 	err = store.CreateUser(ctx, u, encoded)
-	var exists *storage.ExistsError
-	if errors.As(err, &exists) {
-		return fmt.Errorf("a user with this %s exists already; see: gatehouse user list", exists.Field)
+	if errors.Is(err, storage.ErrExists) {
+		return taken(err, u)
 	}
 	if err != nil {
 		return fmt.Errorf("create user: %w", err)

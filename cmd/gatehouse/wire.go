@@ -18,6 +18,7 @@ import (
 	"gatehouse/provider/outbound"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
+	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/storage/migrate"
@@ -113,7 +114,10 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		Brand:          templates.Brand{Name: b.Name, LogoURL: b.LogoURL, PrivacyURL: b.PrivacyURL, TermsURL: b.TermsURL, SupportURL: b.SupportURL},
 		SameSite:       sameSite(c.Sessions.CookieSameSite), SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute,
 		Tokens: lifetimes(c), DefaultAudience: c.Tokens.DefaultAudience, Resources: resources(c),
-		Keys:         provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
+		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
+		Registration: provider.Registration(c.Registration), SessionManagement: c.Logout.SessionManagement,
+		Keys:      provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
+		Upstreams: upstreams(c), NoPassword: !c.Login.Password,
 		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
 		Limits: limits(c.Limits), Playground: playground,
 	})
@@ -137,7 +141,7 @@ func sameSite(word string) http.SameSite {
 func lifetimes(c *config.Config) oauth.Lifetimes {
 	t := c.Tokens
 	return oauth.Lifetimes{
-		Code: t.Code, Access: t.Access, ID: t.ID, RefreshIdle: t.RefreshIdle, RefreshAbsolute: t.RefreshAbsolute,
+		Code: t.Code, Pushed: t.Pushed, Access: t.Access, ID: t.ID, RefreshIdle: t.RefreshIdle, RefreshAbsolute: t.RefreshAbsolute,
 		PublicRefreshIdle: t.PublicRefreshIdle, PublicRefreshAbsolute: t.PublicRefreshAbsolute, RefreshGrace: t.RefreshGrace,
 	}
 }
@@ -150,10 +154,18 @@ func resources(c *config.Config) []oauth.Resource {
 	return out
 }
 
+func upstreams(c *config.Config) []upstream.Config {
+	var out []upstream.Config
+	for i := range c.Upstreams {
+		out = append(out, c.Upstreams[i].Config())
+	}
+	return out
+}
+
 func limits(l config.Limits) provider.Limits {
 	return provider.Limits{
 		LoginAccount: rate(l.LoginAccount), LoginIP: rate(l.LoginIP), LoginNet: rate(l.LoginNet), TokenFailures: rate(l.TokenFailures),
-		TokenOK: rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions),
+		TokenOK: rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions), Registration: rate(l.Registration), PAR: rate(l.PAR),
 	}
 }
 

@@ -1,17 +1,33 @@
 #!/bin/sh
-# Installs what the tests need and does not have yet: a PostgreSQL server, Chromium and a C compiler for the race detector. Debian and Ubuntu.
+# Installs what the tests need and does not have yet: a PostgreSQL server, Chromium, Node.js 20 and a C compiler for the race detector, from Debian or Ubuntu;
+# and the libraries of interop/package-lock.json from the npm registry. Without Node.js 20 the tests of those libraries are skipped, except in CI.
 set -eu
 want=
 command -v gcc >/dev/null || want="$want gcc libc6-dev"
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || want="$want postgresql"
 command -v chromium >/dev/null || want="$want chromium"
-[ -n "$want" ] || exit 0
-if ! command -v apt-get >/dev/null; then
-	echo "Please install:$want" >&2
-	exit 1
+command -v node >/dev/null || want="$want nodejs"
+command -v npm >/dev/null || want="$want npm"
+if [ -n "$want" ]; then
+	if ! command -v apt-get >/dev/null; then
+		echo "Please install:$want" >&2
+		exit 1
+	fi
+	root=
+	[ "$(id -u)" = 0 ] || root=sudo
+	$root apt-get update -qq
+	# shellcheck disable=SC2086
+	DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $want
 fi
-root=
-[ "$(id -u)" = 0 ] || root=sudo
-$root apt-get update -qq
-# shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $want
+
+cd "$(dirname "$0")/interop"
+if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; then
+	echo "Node.js $(node --version) is too old for deploy/dev/interop, which needs version 20." >&2
+	[ "${CI:-}" != true ] || exit 1
+	exit 0
+fi
+# npm writes its own copy of the lock file last.
+if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
+	npm ci --silent --no-audit --no-fund
+	touch node_modules/.package-lock.json
+fi

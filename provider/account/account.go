@@ -19,6 +19,8 @@ import (
 
 // Options build the feature.
 type Options struct {
+	// Issuer is told to apps that the user opens from here.
+	Issuer   string
 	Sessions *session.Sessions
 	Flows    *interaction.Flows
 	Consents interface {
@@ -32,9 +34,13 @@ type Options struct {
 		Notices(ctx context.Context, subject string) ([]*storage.Notice, error)
 		DismissNotice(ctx context.Context, subject, id string) error
 	}
+	// Identities lists a user's accounts at sign-in providers, and the providers of which the user has none; nil if there are no providers.
+	Identities func(r *http.Request, u *storage.User) ([]templates.IdentityView, []templates.UpstreamButton, error)
 	// Limiter counts, under Starts, the sign-ins that one address begins here; nil or a zero limit is off.
 	Limiter *ratelimit.Limiter
 	Starts  ratelimit.Limit
+	// SignOut ends the session of the request and answers it, as signing out by way of an app does.
+	SignOut web.Handler
 	Audit   *audit.Log
 }
 
@@ -48,7 +54,7 @@ func New(o Options) *Account { return &Account{o} }
 func (a *Account) Mount(m *web.Mux) {
 	m.Page("/", home, nil)
 	m.SelfPage("/account", a.show, nil)
-	m.SelfPage("/account/sign-out", nil, a.signOut)
+	m.SelfPage("/account/sign-out", nil, a.SignOut)
 	m.SelfPage("/account/disconnect", nil, a.disconnect)
 	m.SelfPage("/account/dismiss", nil, a.dismiss)
 }
@@ -72,6 +78,11 @@ func (a *Account) show(w http.ResponseWriter, r *http.Request) error {
 	if page.Notices, err = a.notices(r.Context(), current.Session.Subject); err != nil {
 		return err
 	}
+	if a.Identities != nil {
+		if page.Identities, page.Linkable, err = a.Identities(r, current.User); err != nil {
+			return err
+		}
+	}
 	return web.Render(w, r, http.StatusOK, page)
 }
 
@@ -86,26 +97,11 @@ func (a *Account) signIn(w http.ResponseWriter, r *http.Request) error {
 			return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Message: "Too many sign-ins were started from this network. Wait a moment and try again."}
 		}
 	}
-	flow, err := a.Flows.Start(r.Context(), storage.InteractionAccount, nil, interaction.ReturnAccount, web.Binder(w, r))
+	flow, err := a.Flows.Start(r.Context(), storage.Interaction{Kind: storage.InteractionAccount, ReturnTo: interaction.ReturnAccount, Binder: web.Binder(w, r)})
 	if err != nil {
 		return err
 	}
 	return web.Redirect(w, r, web.LocalURL(r, "/login", url.Values{"interaction": {flow.ID}}))
-}
-
-// signOut ends the session here and everything that depends on it. Without a session there is nothing left to do.
-func (a *Account) signOut(w http.ResponseWriter, r *http.Request) error {
-	current, err := a.Sessions.Current(r)
-	if err != nil {
-		return fmt.Errorf("read session: %w", err)
-	}
-	if err := a.Sessions.End(w, r); err != nil {
-		return fmt.Errorf("end session: %w", err)
-	}
-	if current != nil {
-		a.Audit.Record(r.Context(), audit.Event{Name: "logout", Actor: current.Session.Subject, Result: "ok"})
-	}
-	return web.Render(w, r, http.StatusOK, templates.SignedOut{})
 }
 
 // disconnect takes back what the user allowed a client, and with it every token that the client has for the user.
@@ -170,7 +166,7 @@ func (a *Account) connected(r *http.Request, subject string) ([]templates.Connec
 			return nil, fmt.Errorf("read client: %w", err)
 		}
 		if err == nil {
-			app.Name = client.Name
+			app.Name, app.OpenURL = client.Name, a.openURL(client)
 			if client.LogoURI != "" {
 				app.LogoURL = web.LocalURL(r, "/client-logo/"+url.PathEscape(client.ID), nil)
 			}
@@ -178,6 +174,22 @@ func (a *Account) connected(r *http.Request, subject string) ([]templates.Connec
 		apps = append(apps, app)
 	}
 	return apps, nil
+}
+
+// openURL is where an app begins a sign-in that starts here: its initiate_login_uri, told who sends the user (OpenID Connect Core section 4).
+func (a *Account) openURL(c *storage.Client) string {
+	uri := c.InitiateLoginURI
+	if uri == "" {
+		return ""
+	}
+	separator := "?"
+	if strings.Contains(uri, "?") {
+		separator = "&"
+		if strings.HasSuffix(uri, "?") || strings.HasSuffix(uri, "&") {
+			separator = ""
+		}
+	}
+	return uri + separator + url.Values{"iss": {a.Issuer}}.Encode()
 }
 
 func (a *Account) notices(ctx context.Context, subject string) ([]templates.NoticeView, error) {

@@ -47,8 +47,14 @@ func start(t *testing.T) *server {
 	s.must(err)
 	sessions := session.New(session.Options{Store: s.store, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Now: now})
 	account.New(account.Options{
-		Sessions: sessions, Flows: interaction.New(interaction.Options{Store: s.store, Now: now}), Consents: s.store, Clients: s.store, Notices: s.store, Audit: audit.New(slog.New(slog.DiscardHandler)),
+		Issuer: origin + base, Sessions: sessions, Flows: interaction.New(interaction.Options{Store: s.store, Now: now}), Consents: s.store, Clients: s.store, Notices: s.store, Audit: audit.New(slog.New(slog.DiscardHandler)),
 		Limiter: ratelimit.New(ratelimit.Options{Store: s.store, Now: now}), Starts: ratelimit.Limit{Burst: 4, Every: time.Minute},
+		SignOut: func(w http.ResponseWriter, r *http.Request) error {
+			if _, err := sessions.End(w, r); err != nil {
+				return err
+			}
+			return web.Render(w, r, http.StatusOK, templates.SignedOut{})
+		},
 	}).Mount(s.mux)
 	s.mux.PageNoCSRF("/test", func(w http.ResponseWriter, r *http.Request) error {
 		_, err := sessions.Start(w, r, session.Login{Subject: r.URL.Query().Get("subject"), AMR: []string{"pwd"}, ACR: "1"})
@@ -103,6 +109,26 @@ func TestAccountShowsWhoIsSignedInAndWhatIsConnected(t *testing.T) {
 	}
 	if strings.Contains(p.Body, "bob") || strings.Contains(p.Body, "<b>A</b>") {
 		t.Error("Row191 the page shows another user, or unescaped text")
+	}
+}
+
+func TestRuling57ConnectedAppsAreOpenedWithTheIssuerAlone(t *testing.T) {
+	for uri, want := range map[string]string{
+		"":                                   "",
+		"https://shop.example/login":         "https://shop.example/login?iss=",
+		"https://shop.example/login?lang=de": "https://shop.example/login?lang=de&amp;iss=",
+		"https://shop.example/login?":        "https://shop.example/login?iss=",
+	} {
+		s := start(t)
+		_, err := s.store.UpdateClient(t.Context(), "shop", func(c *storage.Client) error { c.InitiateLoginURI = uri; return nil })
+		s.must(err)
+		p := s.signedIn("alice").Get(base + "/account")
+		if want != "" {
+			want = `href="` + want + url.QueryEscape(origin+base) + `"`
+		}
+		if opens := strings.Contains(p.Body, ">Open<"); opens != (uri != "") || !strings.Contains(p.Body, want) {
+			t.Errorf("initiate_login_uri %q: the page lacks %s", uri, want)
+		}
 	}
 }
 

@@ -124,8 +124,8 @@ func (b *baseline) measure(ctx context.Context, o Options) error {
 
 func (b *baseline) get(ctx context.Context, w *worker) error {
 	a, err := w.send(ctx, http.MethodGet, b.url, nil, "")
-	if err == nil && (a.status != http.StatusOK || string(a.body) != bareBody) {
-		err = fmt.Errorf("bare handler: %s", a.what())
+	if err == nil && (a.Status != http.StatusOK || string(a.Body) != bareBody) {
+		err = fmt.Errorf("bare handler: %s", a.String())
 	}
 	return err
 }

@@ -127,9 +127,9 @@ func authorizeAndRedeem(ctx context.Context, w *worker) error {
 	if err != nil {
 		return err
 	}
-	callback, ok := w.arrived(a)
+	callback, ok := a.Arrived(w.e.o.RedirectURI)
 	if !ok {
-		return fmt.Errorf("authorize with a session: %s instead of a redirect with a code", a.what())
+		return fmt.Errorf("authorize with a session: %s instead of a redirect with a code", a.String())
 	}
 	return w.redeem(ctx, attempt, callback)
 }
@@ -219,8 +219,8 @@ func revoke(ctx context.Context, w *worker) error {
 	if err != nil {
 		return err
 	}
-	if a.status != http.StatusOK {
-		return fmt.Errorf("revoke: %s", a.what())
+	if a.Status != http.StatusOK {
+		return fmt.Errorf("revoke: %s", a.String())
 	}
 	w.used++
 	return nil

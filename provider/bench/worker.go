@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"gatehouse/provider/rp"
 )
 
 // worker is one user agent and one client: a connection that is kept alive, a browser's cookies, the tokens of the last sign-in.
@@ -30,11 +32,7 @@ type worker struct {
 }
 
 // answer is a response; its body is good until the worker's next request.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
+type answer struct{ rp.Answer }
 
 // tokenAnswer is a token response (RFC 6749 section 5.1).
 type tokenAnswer struct {
@@ -106,7 +104,7 @@ func (w *worker) send(ctx context.Context, method, target string, form url.Value
 	if authorization == "" {
 		w.remember(resp.Header)
 	}
-	return answer{resp.StatusCode, resp.Header, w.buffer.Bytes()}, nil
+	return answer{rp.Answer{URL: target, Status: resp.StatusCode, Header: resp.Header, Body: w.buffer.Bytes()}}, nil
 }
 
 // browse adds what a browser adds.
@@ -146,10 +144,10 @@ func (w *worker) document(ctx context.Context, target string, check func([]byte)
 	if err != nil {
 		return err
 	}
-	if a.status != http.StatusOK {
-		return fmt.Errorf("get document: %s", a.what())
+	if a.Status != http.StatusOK {
+		return fmt.Errorf("get document: %s", a.String())
 	}
-	return check(a.body)
+	return check(a.Body)
 }
 
 // token asks the token endpoint and checks what every answer must have.
@@ -170,33 +168,14 @@ func (w *worker) token(ctx context.Context, form url.Values) (tokenAnswer, error
 
 // json reads the body, if status and type are right.
 func (a answer) json(status int, v any) error {
-	if a.status != status {
-		return errors.New(a.what())
+	if a.Status != status {
+		return errors.New(a.String())
 	}
-	if kind, _, err := mime.ParseMediaType(a.header.Get("Content-Type")); err != nil || kind != "application/json" {
+	if kind, _, err := mime.ParseMediaType(a.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return errors.New("the answer is no application/json")
 	}
-	if err := json.Unmarshal(a.body, v); err != nil {
+	if err := json.Unmarshal(a.Body, v); err != nil {
 		return fmt.Errorf("read answer: %w", err)
 	}
 	return nil
-}
-
-// what names the answer for an error text: its status and OAuth error, never a token.
-func (a answer) what() string {
-	var body struct {
-		Code        string `json:"error"`
-		Description string `json:"error_description"`
-	}
-	text := fmt.Sprintf("status %d", a.status)
-	if json.Unmarshal(a.body, &body) == nil && body.Code != "" {
-		text += " " + strings.TrimSuffix(body.Code+": "+body.Description, ": ")
-	}
-	if location, err := url.Parse(a.header.Get("Location")); err == nil && location.Path != "" {
-		text += " to " + location.Path
-		if code := location.Query().Get("error"); code != "" {
-			text += " with error " + code
-		}
-	}
-	return text
 }

@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"gatehouse/provider/audit"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/request"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -41,8 +41,8 @@ func New(o Options) *Consent { return &Consent{o} }
 // Mount adds /consent.
 func (c *Consent) Mount(m *web.Mux) { m.Page("/consent", c.show, c.decide) }
 
-// request is what the page asks about. It is read anew from the interaction for GET and POST, so nothing that the form carries can widen it.
-type request struct {
+// pending is what the page asks about. It is read anew from the interaction for GET and POST, so nothing that the form carries can widen it.
+type pending struct {
 	flow      *storage.Interaction
 	current   *session.Current
 	client    *storage.Client
@@ -94,7 +94,7 @@ func (c *Consent) decide(w http.ResponseWriter, r *http.Request) error {
 
 // load reads the request that waits for a decision. It is nil if the authorization endpoint must look at it first: nobody is signed in, or somebody else than
 // the one who signed in for it, or the client is gone.
-func (c *Consent) load(r *http.Request, id string) (*request, error) {
+func (c *Consent) load(r *http.Request, id string) (*pending, error) {
 	binder, _ := web.BinderOf(r)
 	flow, err := c.Flows.Load(r.Context(), id, binder)
 	if err != nil {
@@ -118,18 +118,12 @@ func (c *Consent) load(r *http.Request, id string) (*request, error) {
 		return nil, fmt.Errorf("read client: %w", err)
 	}
 	web.Annotate(r, "client", client.ID)
-	registered := func(list, allowed []string) []string {
-		list = slices.DeleteFunc(slices.Clone(list), func(s string) bool { return !slices.Contains(allowed, s) })
-		slices.Sort(list)
-		return slices.Compact(list)
-	}
-	return &request{
-		flow: flow, current: current, client: client,
-		scopes: registered(strings.Fields(flow.Params.Get("scope")), client.Scopes), resources: registered(flow.Params["resource"], client.Audience),
-	}, nil
+	resources := slices.DeleteFunc(slices.Clone(flow.Params["resource"]), func(uri string) bool { return !slices.Contains(client.Audience, uri) })
+	slices.Sort(resources)
+	return &pending{flow: flow, current: current, client: client, scopes: request.Asked(client, flow.Params), resources: slices.Compact(resources)}, nil
 }
 
-func (c *Consent) page(r *http.Request, req *request) templates.Consent {
+func (c *Consent) page(r *http.Request, req *pending) templates.Consent {
 	redirect := req.flow.Params.Get("redirect_uri")
 	if redirect == "" && len(req.client.RedirectURIs) == 1 {
 		redirect = req.client.RedirectURIs[0]

@@ -78,9 +78,9 @@ func (s *server) must(err error) {
 func (s *server) begin(b *webtest.Browser, subject string) string {
 	s.Helper()
 	binder := b.Get("/test?subject=" + subject).Body
-	i, err := s.flows.Start(s.Context(), storage.InteractionAuthorize, url.Values{
-		"client_id": {"shop"}, "redirect_uri": {"https://shop.example/cb"}, "scope": {"openid offline_access email openid"}, "resource": {"https://api.example"},
-	}, interaction.ReturnAuthorize, binder)
+	i, err := s.flows.Start(s.Context(), storage.Interaction{Kind: storage.InteractionAuthorize, ReturnTo: interaction.ReturnAuthorize, Binder: binder, Params: url.Values{
+		"client_id": {"shop"}, "redirect_uri": {"https://shop.example/cb"}, "response_type": {"code"}, "scope": {"openid offline_access email openid"}, "resource": {"https://api.example"},
+	}})
 	s.must(err)
 	return i.ID
 }

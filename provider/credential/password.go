@@ -100,28 +100,14 @@ func New(o Options) (*Passwords, error) {
 
 // Load reads the pepper, making it if there is none: of several nodes that start at once, one makes it and the others read.
 func (p *Passwords) Load(ctx context.Context) error {
-	sealed, err := p.store.Secret(ctx, pepperName)
-	if errors.Is(err, storage.ErrNotFound) {
-		key := make([]byte, pepperSize)
-		_, _ = rand.Read(key) // never fails (Go 1.24)
-		err = p.store.CreateSecret(ctx, pepperName, p.seal.Seal(key, pepperAAD()))
-		if err == nil || errors.Is(err, storage.ErrExists) {
-			sealed, err = p.store.Secret(ctx, pepperName)
-		}
-	}
+	key, err := seal.Secret(ctx, p.store, p.seal, pepperName, pepperSize)
 	if err != nil {
-		return fmt.Errorf("load password pepper: %w", err)
-	}
-	key, err := p.seal.Open(sealed, pepperAAD())
-	if err != nil {
-		return fmt.Errorf("open password pepper: %w", err)
+		return err
 	}
 	sum := sha256.Sum256(key)
 	p.pepper.Store(&pepper{id: hex.EncodeToString(sum[:4]), key: key})
 	return nil
 }
-
-func pepperAAD() []byte { return seal.AAD("secrets", pepperName, "sealed", 1) }
 
 // Hash encodes a new password for storage. It does not judge it: see Check. ErrBusy; *PolicyError if it is longer than 4 KiB.
 func (p *Passwords) Hash(ctx context.Context, password string) (encoded string, err error) {

@@ -17,7 +17,7 @@ import (
 	"gatehouse/provider/audit"
 	"gatehouse/provider/grant"
 	"gatehouse/provider/interaction"
-	"gatehouse/provider/oauth"
+	"gatehouse/provider/request"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -44,7 +44,7 @@ func (e *Endpoints) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return e.decide(w, r, params, repeated, nil)
+	return e.decide(w, r, request.Input{Params: params, Repeated: repeated}, nil)
 }
 
 // authorizePost stores the parameters and lets the browser come back by GET: a cross-site POST carries no cookie, and must not act on one.
@@ -54,7 +54,7 @@ func (e *Endpoints) authorizePost(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	if len(repeated) > 0 {
-		return e.decide(w, r, params, repeated, nil) // is refused, so needs no cookie
+		return e.decide(w, r, request.Input{Params: params, Repeated: repeated}, nil) // is refused, so needs no cookie
 	}
 	if err := e.limitInteractions(r); err != nil {
 		return err
@@ -83,7 +83,7 @@ func (e *Endpoints) fromHandle(w http.ResponseWriter, r *http.Request, id string
 	if err != nil {
 		return fmt.Errorf("read request: %w", err)
 	}
-	return e.decide(w, r, stored.Params, nil, nil)
+	return e.decide(w, r, request.Input{Params: stored.Params}, nil)
 }
 
 // resume takes up an interaction after a step. Only the browser that began it may.
@@ -100,13 +100,13 @@ func (e *Endpoints) resume(w http.ResponseWriter, r *http.Request, id string) er
 	case flow.Kind != storage.InteractionAuthorize:
 		return startAgain(w, r)
 	}
-	return e.decide(w, r, flow.Params, nil, flow)
+	return e.decide(w, r, request.Input{Params: flow.Params, Source: flow.Source}, flow)
 }
 
 // decide is the one path from parameters to an answer. Everything is validated anew on every pass: client, redirect URI and user may have changed
 // while a page was open.
-func (e *Endpoints) decide(w http.ResponseWriter, r *http.Request, params url.Values, repeated []string, flow *storage.Interaction) error {
-	req, err := e.Engine.ParseAuthorize(r.Context(), r, params, repeated)
+func (e *Endpoints) decide(w http.ResponseWriter, r *http.Request, in request.Input, flow *storage.Interaction) error {
+	req, err := e.Engine.ParseAuthorize(r.Context(), r, in)
 	if req.Client != nil {
 		web.Annotate(r, "client", req.Client.ID)
 	}
@@ -120,8 +120,8 @@ func (e *Endpoints) decide(w http.ResponseWriter, r *http.Request, params url.Va
 	return e.refuse(w, r, req, err) // client and redirect URI are proven, so the client is told (ruling 33)
 }
 
-// proceed answers a valid request by the next step, or by a code. An error comes back before anything is written.
-func (e *Endpoints) proceed(w http.ResponseWriter, r *http.Request, req *oauth.AuthorizeRequest, flow *storage.Interaction) error {
+// proceed answers a valid request by the next step, or by what it asks for. An error comes back before anything is written.
+func (e *Endpoints) proceed(w http.ResponseWriter, r *http.Request, req *request.Authorize, flow *storage.Interaction) error {
 	ctx, began := r.Context(), e.Now()
 	current, err := e.Sessions.Current(r)
 	if err != nil {
@@ -138,34 +138,49 @@ func (e *Endpoints) proceed(w http.ResponseWriter, r *http.Request, req *oauth.A
 	case outcome.Error != "":
 		return e.finish(w, r, req, flow, grant.Refuse(outcome.Error, outcome.Reason))
 	case outcome.Step == interaction.StepLogin:
-		return e.pause(w, r, req.Params, flow, "/login")
+		return e.pause(w, r, req, flow, "/login")
 	case outcome.Step == interaction.StepConsent:
-		return e.pause(w, r, req.Params, flow, "/consent")
+		return e.pause(w, r, req, flow, "/consent")
+	}
+	if err := e.Sessions.Join(ctx, current.Session, req.Client.ID); isMissing(err) {
+		e.Sessions.Forget(r) // it ended a moment ago: nobody is signed in
+		return e.proceed(w, r, req, flow)
+	} else if err != nil {
+		return err
 	}
 	if done, err := e.consume(w, r, flow); done || err != nil {
 		return err
 	}
-	response, err := e.Engine.IssueCode(ctx, req, req.Authorization(current.Session, began))
+	response, err := e.Engine.Issue(ctx, req, req.Authorization(current.Session, current.User, began))
 	if err != nil {
 		return err
 	}
-	e.Audit.Record(ctx, audit.Event{Name: "code.issued", Actor: current.Session.Subject, Client: req.Client.ID, Result: "ok"})
-	web.Annotate(r, "outcome", "code")
+	e.Audit.Record(ctx, audit.Event{Name: issued(req), Actor: current.Session.Subject, Client: req.Client.ID, Result: "ok", Reason: req.ResponseType})
+	e.used(req.Client.ID)
+	web.Annotate(r, "outcome", req.ResponseType)
 	return e.respond(w, r, req, response)
 }
 
-// state gathers what the interaction policy decides on: one read for the consent, the session was read before.
-func (e *Endpoints) state(ctx context.Context, req *oauth.AuthorizeRequest, current *session.Current, flow *storage.Interaction) (interaction.State, error) {
-	state := interaction.State{
-		Now: e.Now(), Prompt: req.Prompt, MaxAge: req.MaxAge, HintSubject: req.HintSubject, FirstParty: req.Client.FirstParty,
-		AlwaysAsk: alwaysAsk(req), Offline: req.Has("offline_access"), EssentialACR: req.EssentialACR,
+// issued is the name of the audit event: tokens that are to be had for a code have one of their own.
+func issued(req *request.Authorize) string {
+	if req.Returns("code") {
+		return "code.issued"
 	}
-	if slices.Contains(req.Prompt, "select_account") {
-		// With one account a browser, choosing another means signing in again.
+	return "token.issued"
+}
+
+// state gathers what the interaction policy decides on: one read for the consent, the session was read before.
+func (e *Endpoints) state(ctx context.Context, req *request.Authorize, current *session.Current, flow *storage.Interaction) (interaction.State, error) {
+	state := interaction.State{
+		Now: e.Now(), Prompt: req.Prompt, MaxAge: req.MaxAge, HintSubjects: req.HintSubjects, FirstParty: req.Client.FirstParty,
+		AlwaysAsk: alwaysAsk(req), Offline: req.Has("offline_access"), EssentialACR: req.EssentialACR, ReachableACR: e.ACRValues,
+	}
+	if slices.Contains(req.Prompt, "select_account") && (flow == nil || flow.Proofs[interaction.ProofLogin] == "") {
+		// With one account a browser, choosing another means signing in again. Who has done so in this interaction has chosen, also at a provider that did not ask for a password.
 		state.Prompt = append(slices.Clone(req.Prompt), "login")
 	}
 	if flow != nil {
-		state.Created, state.Pinned = flow.Created, flow.Subject
+		state.Created, state.Pinned, state.SignedIn = flow.Created, flow.Subject, flow.Proofs[interaction.ProofLogin]
 	}
 	if current == nil {
 		var err error
@@ -186,7 +201,7 @@ func (e *Endpoints) state(ctx context.Context, req *oauth.AuthorizeRequest, curr
 	if err != nil {
 		return state, fmt.Errorf("read consent: %w", err)
 	}
-	state.Consented = covers(consent.Scopes, req.Scopes) && covers(consent.Resources, req.Resources)
+	state.Consented = covers(consent.Scopes, req.Asked()) && covers(consent.Resources, req.Resources)
 	return state, nil
 }
 
@@ -210,7 +225,7 @@ func covers(granted, wanted []string) bool {
 }
 
 // alwaysAsk is true for public clients whose redirect URI another program on the device could claim (RFC 8252 section 8.6).
-func alwaysAsk(req *oauth.AuthorizeRequest) bool {
+func alwaysAsk(req *request.Authorize) bool {
 	if req.Client.AuthMethod != "none" {
 		return false
 	}
@@ -218,13 +233,15 @@ func alwaysAsk(req *oauth.AuthorizeRequest) bool {
 }
 
 // pause saves the request, if it is not saved yet, and sends the browser to a step.
-func (e *Endpoints) pause(w http.ResponseWriter, r *http.Request, params url.Values, flow *storage.Interaction, step string) error {
+func (e *Endpoints) pause(w http.ResponseWriter, r *http.Request, req *request.Authorize, flow *storage.Interaction, step string) error {
 	if flow == nil {
 		if err := e.limitInteractions(r); err != nil {
 			return err
 		}
 		var err error
-		if flow, err = e.Flows.Start(r.Context(), storage.InteractionAuthorize, params, interaction.ReturnAuthorize, web.Binder(w, r)); err != nil {
+		if flow, err = e.Flows.Start(r.Context(), storage.Interaction{
+			Kind: storage.InteractionAuthorize, Params: req.Params, Source: req.Source, ReturnTo: interaction.ReturnAuthorize, Binder: web.Binder(w, r),
+		}); err != nil {
 			return err
 		}
 	}
@@ -244,7 +261,7 @@ func (e *Endpoints) limitInteractions(r *http.Request) error {
 }
 
 // finish ends the interaction, if there is one, and tells the client the error.
-func (e *Endpoints) finish(w http.ResponseWriter, r *http.Request, req *oauth.AuthorizeRequest, flow *storage.Interaction, refusal error) error {
+func (e *Endpoints) finish(w http.ResponseWriter, r *http.Request, req *request.Authorize, flow *storage.Interaction, refusal error) error {
 	if done, err := e.consume(w, r, flow); done || err != nil {
 		return err
 	}

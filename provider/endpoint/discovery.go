@@ -1,6 +1,6 @@
 package endpoint
 
-// Discovery: OpenID Connect Discovery section 3 and RFC 8414 section 2, one document for both.
+// Discovery: OpenID Connect Discovery section 3 and RFC 8414 section 2, one document for both; the logout members are those of the four logout specifications.
 
 import (
 	"crypto/sha256"
@@ -8,10 +8,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
+	"gatehouse/provider/clientauth"
 	"gatehouse/provider/grant"
-	"gatehouse/provider/keys"
 	"gatehouse/provider/oauth"
 )
 
@@ -28,6 +29,9 @@ type metadata struct {
 	JWKSURI                      string   `json:"jwks_uri"`
 	RevocationEndpoint           string   `json:"revocation_endpoint"`
 	IntrospectionEndpoint        string   `json:"introspection_endpoint"`
+	RegistrationEndpoint         string   `json:"registration_endpoint,omitempty"`
+	EndSessionEndpoint           string   `json:"end_session_endpoint"`
+	CheckSessionIframe           string   `json:"check_session_iframe,omitempty"`
 	ScopesSupported              []string `json:"scopes_supported"`
 	ResponseTypesSupported       []string `json:"response_types_supported"`
 	ResponseModesSupported       []string `json:"response_modes_supported"`
@@ -36,6 +40,7 @@ type metadata struct {
 	ACRValuesSupported           []string `json:"acr_values_supported"`
 	PromptValuesSupported        []string `json:"prompt_values_supported"`
 	IDTokenAlgs                  []string `json:"id_token_signing_alg_values_supported"`
+	UserinfoAlgs                 []string `json:"userinfo_signing_alg_values_supported"`
 	CodeChallengeMethods         []string `json:"code_challenge_methods_supported"`
 	TokenAuthMethods             []string `json:"token_endpoint_auth_methods_supported"`
 	TokenAuthAlgs                []string `json:"token_endpoint_auth_signing_alg_values_supported"`
@@ -51,35 +56,75 @@ type metadata struct {
 	ClaimsParameterSupported     bool     `json:"claims_parameter_supported"`
 	RequestParameterSupported    bool     `json:"request_parameter_supported"`
 	RequestURIParameterSupported bool     `json:"request_uri_parameter_supported"`
+	RequireRequestURIs           bool     `json:"require_request_uri_registration"`
+	RequestObjectAlgs            []string `json:"request_object_signing_alg_values_supported"`
+	PAREndpoint                  string   `json:"pushed_authorization_request_endpoint"`
+	RequirePAR                   bool     `json:"require_pushed_authorization_requests"`
+	BackchannelLogout            bool     `json:"backchannel_logout_supported"`
+	BackchannelLogoutSession     bool     `json:"backchannel_logout_session_supported"`
+	FrontchannelLogout           bool     `json:"frontchannel_logout_supported"`
+	FrontchannelLogoutSession    bool     `json:"frontchannel_logout_session_supported"`
 }
 
 // newDocument prepares the document once: it is the most asked-for answer of the server.
-func newDocument(e *oauth.Engine, set *keys.Set) document {
+func newDocument(o Options) document {
+	e, set := o.Engine, o.Keys
+	registrationEndpoint, checkSession := "", ""
+	if o.Registration != nil {
+		registrationEndpoint = e.URL("/oauth2/register")
+	}
+	if o.SessionManagement {
+		checkSession = e.URL("/oauth2/check_session")
+	}
 	var assertionAlgs []string
-	for _, alg := range oauth.AssertionAlgs {
+	for _, alg := range slices.Concat(clientauth.Algorithms, clientauth.SecretAlgorithms) {
 		assertionAlgs = append(assertionAlgs, string(alg))
 	}
-	withSecret := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
-	anyClient := append([]string{"none"}, withSecret...)
-	var responseTypes []string
-	for _, row := range grant.Table {
-		responseTypes = append(responseTypes, row.ResponseTypes...)
+	idTokenAlgs := set.Algorithms()
+	if e.UnsignedIDTokens {
+		idTokenAlgs = append(idTokenAlgs, "none")
 	}
+	withSecret := []string{"client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"}
+	anyClient := append([]string{"none"}, withSecret...)
 	body, err := json.MarshalIndent(metadata{
 		Issuer: e.Issuer, AuthorizationEndpoint: e.URL("/oauth2/authorize"), TokenEndpoint: e.URL("/oauth2/token"), UserinfoEndpoint: e.URL("/oauth2/userinfo"),
-		JWKSURI: e.URL("/.well-known/jwks.json"), RevocationEndpoint: e.URL("/oauth2/revoke"), IntrospectionEndpoint: e.URL("/oauth2/introspect"),
-		ScopesSupported: e.Scopes(), ResponseTypesSupported: responseTypes, ResponseModesSupported: []string{"query", "form_post"}, GrantTypesSupported: grant.Types(),
-		SubjectTypesSupported: []string{"public"}, ACRValuesSupported: []string{"1"}, PromptValuesSupported: []string{"none", "login", "consent", "select_account"},
-		IDTokenAlgs: set.Algorithms(), CodeChallengeMethods: []string{"S256"}, TokenAuthMethods: anyClient, TokenAuthAlgs: assertionAlgs,
+		JWKSURI: e.URL("/.well-known/jwks.json"), RevocationEndpoint: e.URL("/oauth2/revoke"), IntrospectionEndpoint: e.URL("/oauth2/introspect"), RegistrationEndpoint: registrationEndpoint,
+		EndSessionEndpoint: e.URL("/oauth2/logout"), CheckSessionIframe: checkSession,
+		ScopesSupported: e.Scopes(), ResponseTypesSupported: e.ResponseTypes, ResponseModesSupported: responseModes(e.ResponseTypes), GrantTypesSupported: grant.Served(e.ResponseTypes),
+		SubjectTypesSupported: []string{"public", "pairwise"}, ACRValuesSupported: append([]string{"1"}, o.ACRValues...), PromptValuesSupported: []string{"none", "login", "consent", "select_account"},
+		IDTokenAlgs: idTokenAlgs, UserinfoAlgs: set.Algorithms(), CodeChallengeMethods: []string{"S256"}, TokenAuthMethods: anyClient, TokenAuthAlgs: assertionAlgs,
 		RevocationAuthMethods: anyClient, RevocationAuthAlgs: assertionAlgs, IntrospectionAuthMethods: withSecret, IntrospectionAuthAlgs: assertionAlgs,
 		ClaimTypesSupported: []string{"normal"}, ClaimsSupported: oauth.StandardClaims(), DisplayValuesSupported: []string{"page"}, UILocalesSupported: []string{"en"},
-		IssParameterSupported: true,
+		IssParameterSupported: true, ClaimsParameterSupported: true, RequestParameterSupported: true, RequestURIParameterSupported: true, RequireRequestURIs: true, RequestObjectAlgs: objectAlgs(e),
+		PAREndpoint:       e.URL("/oauth2/par"),
+		BackchannelLogout: true, BackchannelLogoutSession: true, FrontchannelLogout: true, FrontchannelLogoutSession: true,
 	}, "", "  ")
 	if err != nil {
 		panic(err) // strings and booleans always encode
 	}
 	sum := sha256.Sum256(body)
 	return document{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+}
+
+// responseModes are those that some client can use: the fragment comes with tokens of the authorization endpoint.
+func responseModes(responseTypes []string) []string {
+	modes := []string{"query", "form_post"}
+	if slices.ContainsFunc(responseTypes, func(t string) bool { return t != "code" }) {
+		modes = append(modes, "fragment")
+	}
+	return modes
+}
+
+// objectAlgs are the algorithms of request objects: those of the clients' own keys, and none where that is allowed.
+func objectAlgs(e *oauth.Engine) []string {
+	var algs []string
+	for _, alg := range clientauth.Algorithms {
+		algs = append(algs, string(alg))
+	}
+	if e.UnsignedRequestObjects {
+		algs = append(algs, "none")
+	}
+	return algs
 }
 
 func (e *Endpoints) metadata(w http.ResponseWriter, r *http.Request) error {

@@ -10,6 +10,7 @@ import (
 	"gatehouse/provider/keys"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/registration"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -27,7 +28,7 @@ type Store interface {
 
 // Limits bound failures and anonymous work; a zero Limit is off.
 type Limits struct {
-	TokenFailures, TokenOK, Introspect, Interactions ratelimit.Limit
+	TokenFailures, TokenOK, Introspect, Interactions, PAR ratelimit.Limit
 }
 
 // Options build Endpoints.
@@ -43,8 +44,16 @@ type Options struct {
 	Audit   *audit.Log
 	Log     *slog.Logger
 	Now     func() time.Time
+	// Registration lets clients register themselves; nil for not at all.
+	Registration *Registration
+	// Uses learns which clients are used.
+	Uses *registration.Uses
 	// ShowRegistered lists the registered redirect URIs on the mismatch page (--dev).
 	ShowRegistered bool
+	// SessionManagement tells clients of check_session_iframe.
+	SessionManagement bool
+	// ACRValues are the acr values that sign-ins at other providers may give, beside "1".
+	ACRValues []string
 }
 
 // Endpoints is the feature that mounts all protocol endpoints.
@@ -59,13 +68,14 @@ func New(o Options) *Endpoints {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Endpoints{Options: o, discovery: newDocument(o.Engine, o.Keys), failures: failures{limiter: o.Limiter, keys: map[string]*queue{}}}
+	return &Endpoints{Options: o, discovery: newDocument(o), failures: failures{limiter: o.Limiter, keys: map[string]*queue{}}}
 }
 
 // Mount registers the routes of design section 5.
 func (e *Endpoints) Mount(m *web.Mux) {
 	m.PageNoCSRF("/oauth2/authorize", e.authorize, e.authorizePost)
 	m.Protocol("/oauth2/token", []string{"POST"}, e.protocol(e.token))
+	m.Protocol("/oauth2/par", []string{"POST"}, e.protocol(e.par))
 	m.Protocol("/oauth2/revoke", []string{"POST"}, e.protocol(e.revoke))
 	m.Protocol("/oauth2/introspect", []string{"POST"}, e.protocol(e.introspect))
 	m.Protocol("/oauth2/userinfo", []string{"GET", "POST"}, e.userinfo)
@@ -78,4 +88,7 @@ func (e *Endpoints) Mount(m *web.Mux) {
 		m.Root("/.well-known/openid-configuration"+path, e.metadata)
 	}
 	m.Public("/client-logo/{id}", e.logo)
+	if e.Registration != nil {
+		e.mountRegistration(m)
+	}
 }

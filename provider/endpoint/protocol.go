@@ -13,6 +13,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/provider/audit"
+	"gatehouse/provider/clientauth"
 	"gatehouse/provider/grant"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/web"
@@ -26,7 +27,7 @@ type form = url.Values
 func (e *Endpoints) protocol(next func(http.ResponseWriter, *http.Request, form) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		values, err := e.readForm(r)
-		e.allowOrigin(w, r, oauth.ClaimedClient(r, values))
+		e.allowOrigin(w, r, clientauth.ClaimedClient(r, values))
 		if err == nil {
 			err = e.guarded(w, r, values, next)
 		}
@@ -60,7 +61,7 @@ func (e *Endpoints) readForm(r *http.Request) (form, error) {
 
 // guarded bounds failed client authentications per client and address, so that guessing is slow and the real client, elsewhere, is not locked out.
 func (e *Endpoints) guarded(w http.ResponseWriter, r *http.Request, values form, next func(http.ResponseWriter, *http.Request, form) error) error {
-	clientID := oauth.ClaimedClient(r, values)
+	clientID := clientauth.ClaimedClient(r, values)
 	leave, retry, err := e.failures.enter(r.Context(), limitKey("token-failures", clientID, web.PeerKey(r)), e.Limits.TokenFailures)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"gatehouse/provider/audit"
+	"gatehouse/provider/clientauth"
 	"gatehouse/provider/grant"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/web"
@@ -31,7 +32,7 @@ func (e *Endpoints) token(w http.ResponseWriter, r *http.Request, values form) e
 	case !slices.Contains(grant.Types(), grantType):
 		return grant.Refuse("unsupported_grant_type", "This grant_type is not supported. Use one of "+strings.Join(grant.Types(), ", ")+".")
 	}
-	key := limitKey("token-ok", oauth.ClaimedClient(r, values), web.PeerKey(r))
+	key := limitKey("token-ok", clientauth.ClaimedClient(r, values), web.PeerKey(r))
 	if allowed, retry, err := e.Limiter.Take(r.Context(), key, e.Limits.TokenOK); err != nil {
 		return err
 	} else if !allowed {
@@ -44,6 +45,7 @@ func (e *Endpoints) token(w http.ResponseWriter, r *http.Request, values form) e
 	if err != nil {
 		return err
 	}
+	e.used(clientID)
 	body := tokenResponse{AccessToken: response.GetAccessToken(), TokenType: response.GetTokenType(), Scope: strings.Join(session.Award.Scopes, " ")}
 	body.ExpiresIn = session.Award.ExpiresIn
 	body.RefreshToken, _ = response.GetExtra("refresh_token").(string)

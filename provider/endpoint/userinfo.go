@@ -62,7 +62,7 @@ func (e *Endpoints) serveUserinfo(w http.ResponseWriter, r *http.Request) error 
 		return errScope
 	}
 	if user == nil {
-		if user, err = e.Store.User(r.Context(), claims.Subject); err != nil {
+		if user, err = e.Store.User(r.Context(), claims.User); err != nil {
 			if isMissing(err) {
 				return oauth.ErrInactive
 			}
@@ -72,7 +72,14 @@ func (e *Endpoints) serveUserinfo(w http.ResponseWriter, r *http.Request) error 
 	if user.Disabled {
 		return oauth.ErrInactive
 	}
-	return writeJSON(w, http.StatusOK, oauth.UserClaims(user, claims.Scopes()))
+	// The Accept header has no say: the client registered what it wants.
+	body, mediaType, err := e.Engine.Userinfo(claims, user)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", mediaType)
+	_, err = w.Write(body)
+	return err
 }
 
 var (

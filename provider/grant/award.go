@@ -42,24 +42,34 @@ type Payload struct {
 	Epoch int64 `json:"epoch,omitempty"`
 	// Offline is true if offline_access was granted: the tokens outlive the browser session.
 	Offline bool `json:"offline,omitempty"`
+	// UserinfoClaims and IDTokenClaims are the names of claims that were granted one by one (OIDC Core section 5.5), beside those of Scopes.
+	UserinfoClaims []string `json:"userinfo_claims,omitempty"`
+	IDTokenClaims  []string `json:"id_token_claims,omitempty"`
 }
 
 // Authorization is what the authorization endpoint decided: who allowed which client what.
 type Authorization struct {
 	Client  *storage.Client
 	Subject string
+	// User is the subject's record as it was read with the session.
+	User    *storage.User
 	Payload Payload
+	// State is the request's state, empty if none was sent.
+	State string
 	// Began is a time before anything was read that the decision rests on. The grant is born then, so that whatever is revoked while the request is
 	// under way names it.
 	Began time.Time
+	// Pushed is the signature of the pushed request (RFC 9126) that is answered, empty for others. It is consumed with the answer.
+	Pushed string
 }
 
 // Award says which tokens one token request earns.
 type Award struct {
 	Client  *storage.Client
 	GrantID string
-	// Subject is the user; empty for client_credentials.
+	// Subject is the user; empty for client_credentials. User is the record, from the read of Row or of the session.
 	Subject string
+	User    *storage.User
 	Payload Payload
 	// Scopes and Resources are those of this answer, within Payload's.
 	Scopes    []string
@@ -79,9 +89,15 @@ type Award struct {
 	GrantExpires time.Time
 	// Nonce goes into the ID token.
 	Nonce string
+	// Alone is true if no access token can be had beside the ID token, which then carries the claims of the scopes (OIDC Core section 5.4).
+	Alone bool
 	// ExpiresIn is the lifetime of the access token in seconds, set when it was made.
 	ExpiresIn int64
 }
+
+// Hashed is what an ID token binds itself to, by at_hash, c_hash and s_hash (OIDC Core section 3.3.2.11, FAPI 1.0 Part 2 section 5.1.1): what travels with it, empty
+// where nothing does.
+type Hashed struct{ AccessToken, Code, State string }
 
 // decodePayload reads a row's payload.
 func decodePayload(row *storage.Token) (Payload, error) {

@@ -13,7 +13,7 @@ type Client struct {
 	AuthenticatedBy string
 }
 
-var _ fosite.ResponseModeClient = Client{}
+var _ fosite.Client = Client{}
 
 // GetID returns the client id.
 func (c Client) GetID() string { return c.ID }
@@ -38,8 +38,3 @@ func (c Client) IsPublic() bool { return c.AuthMethod == "none" }
 
 // GetAudience returns the resources that the client may ask for (RFC 8707).
 func (c Client) GetAudience() fosite.Arguments { return c.Audience }
-
-// GetResponseModes returns the response modes that a code may be delivered by.
-func (c Client) GetResponseModes() []fosite.ResponseModeType {
-	return []fosite.ResponseModeType{fosite.ResponseModeQuery, fosite.ResponseModeFormPost}
-}

@@ -17,38 +17,19 @@ import (
 	"gatehouse/storage"
 )
 
-// CodeHandler issues codes at the authorization endpoint.
-func (p *Pipeline) CodeHandler() fosite.AuthorizeEndpointHandler { return codeHandler{p} }
-
-type codeHandler struct{ *Pipeline }
-
-// HandleAuthorizeEndpointRequest stores a code for the session's Authorization and puts it into the response.
-func (h codeHandler) HandleAuthorizeEndpointRequest(ctx context.Context, ar fosite.AuthorizeRequester, w fosite.AuthorizeResponder) error {
-	if types := ar.GetResponseTypes(); len(types) != 1 || types[0] != "code" {
-		return nil
-	}
-	auth := ar.GetSession().(*TokenSession).Authorization
-	grantID, err := NewGrantID(auth.Began)
-	if err != nil {
-		return err
-	}
+// newCode makes a code for an authorization, and the row that must be stored for it.
+func (p *Pipeline) newCode(auth *Authorization, grantID string) (*storage.Token, string, error) {
 	payload, err := auth.Payload.encode()
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	now := h.Now()
-	code, signature := h.Engine.Mint(storage.TokenCode)
-	_, absolute := h.Lifetimes.refresh(auth.Client)
-	err = h.Store.CreateToken(ctx, &storage.Token{
+	now := p.Now()
+	code, signature := p.Engine.Mint(storage.TokenCode)
+	_, absolute := p.Lifetimes.refresh(auth.Client)
+	return &storage.Token{
 		Kind: storage.TokenCode, Signature: signature, GrantID: grantID, ClientID: auth.Client.ID, Subject: auth.Subject,
-		SessionID: boundSession(auth.Payload), Payload: payload, Created: now, Expires: now.Add(h.Lifetimes.Code), GrantExpires: now.Add(absolute),
-	})
-	if err != nil {
-		return fmt.Errorf("store code: %w", err)
-	}
-	w.AddParameter("code", code)
-	ar.SetResponseTypeHandled("code")
-	return nil
+		SessionID: boundSession(auth.Payload), Payload: payload, Created: now, Expires: now.Add(p.Lifetimes.Code), GrantExpires: now.Add(absolute),
+	}, code, nil
 }
 
 func redeemCode(ctx context.Context, p *Pipeline, r Request) (*Award, error) {

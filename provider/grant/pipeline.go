@@ -30,7 +30,7 @@ type Engine interface {
 	// AccessToken signs or mints the access token of an award.
 	AccessToken(ctx context.Context, a *Award) (AccessToken, error)
 	// IDToken signs the ID token of an award (OIDC Core section 2).
-	IDToken(ctx context.Context, a *Award, accessToken string) (string, error)
+	IDToken(ctx context.Context, a *Award, h Hashed) (string, error)
 	// Replayed is told of a code or refresh token that came back after its grant was killed for it.
 	Replayed(ctx context.Context, row *storage.Token)
 }
@@ -63,11 +63,13 @@ func New(o Options) *Pipeline {
 	return &Pipeline{o}
 }
 
-// TokenHandlers returns one fosite handler for each row of Table.
+// TokenHandlers returns one fosite handler for each row of Table that the token endpoint takes.
 func (p *Pipeline) TokenHandlers() fosite.TokenEndpointHandlers {
-	handlers := make(fosite.TokenEndpointHandlers, len(Table))
-	for i, row := range Table {
-		handlers[i] = handler{p, row}
+	var handlers fosite.TokenEndpointHandlers
+	for _, row := range Table {
+		if row.Redeem != nil {
+			handlers = append(handlers, handler{p, row})
+		}
 	}
 	return handlers
 }
@@ -115,6 +117,7 @@ func (h handler) redeem(ctx context.Context, s *TokenSession) (*Award, error) {
 		if !row.SessionAlive {
 			return nil, Refuse("invalid_grant", "The sign-in session that this grant belongs to has ended. Ask the user to sign in again.")
 		}
+		award.User = row.User
 	}
 	return award, nil
 }
@@ -150,7 +153,7 @@ func (h handler) issue(ctx context.Context, a *Award, w fosite.AccessResponder) 
 	}
 	idToken := ""
 	if a.Subject != "" && slices.Contains(a.Scopes, "openid") {
-		if idToken, err = h.Engine.IDToken(ctx, a, access.Token); err != nil {
+		if idToken, err = h.Engine.IDToken(ctx, a, Hashed{AccessToken: access.Token}); err != nil {
 			return fmt.Errorf("sign ID token: %w", err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 // Lifetimes are the configured lifetimes of tokens. A client may shorten them (storage.Lifetimes), never lengthen.
 type Lifetimes struct {
 	Code, Access, ID                         time.Duration
+	Pushed                                   time.Duration // authorization requests (RFC 9126 section 2.2)
 	RefreshIdle, RefreshAbsolute             time.Duration
 	PublicRefreshIdle, PublicRefreshAbsolute time.Duration
 	// RefreshGrace is the window in which a repeated refresh token gets the same successor.

@@ -13,8 +13,9 @@ var Checks = []Check{
 	{"pinned", StepLogin, "login_required", "Another user has signed in since this request began.", pinnedDiffers},
 	{"prompt", StepLogin, "login_required", "The request asks for a new sign-in.", loginPrompted},
 	{"max_age", StepLogin, "login_required", "The user signed in longer ago than max_age allows.", tooOld},
-	{"id_token_hint", StepLogin, "login_required", "The user of id_token_hint is not the one who is signed in.", hintDiffers},
-	{"id_token_hint answered", "", "login_required", "Another user than the one of id_token_hint signed in.", hintDiffersStill},
+	{"id_token_hint", StepLogin, "login_required", "Another user is signed in than the one of id_token_hint, or of sub in the claims parameter.", hintDiffers},
+	{"id_token_hint answered", "", "login_required", "Another user signed in than the one of id_token_hint, or of sub in the claims parameter.", hintDiffersStill},
+	{"acr elsewhere", StepLogin, "unmet_authentication_requirements", "The user signed in with less than the essential acr values ask for.", acrElsewhere},
 	{"acr", "", "unmet_authentication_requirements", "None of the essential acr values can be reached here.", acrUnmet},
 	{"consent asked", StepConsent, "consent_required", "The user must be asked every time by this request or client.", consentPrompted},
 	{"consent offline", StepConsent, "consent_required", "The user has not allowed this client access while they are away.", consentMissingOffline},
@@ -33,25 +34,37 @@ func (s *State) fresh() bool {
 	return !s.Created.IsZero() && !s.Session.AuthTime.Before(s.Created.Truncate(time.Microsecond))
 }
 
+// signedInHere tells whether the session's user signed in during this interaction, also if a provider vouched for a sign-in that is older. It was held against max_age there and then.
+func (s *State) signedInHere() bool {
+	return s.fresh() || s.SignedIn != "" && s.SignedIn == s.Session.Subject
+}
+
 func loginPrompted(s *State) bool { return slices.Contains(s.Prompt, "login") && !s.fresh() }
 
 // tooOld holds max_age against the time of the last sign-in; 0 always wants a new one. A sign-in of this interaction is recent enough, however
 // long the user then reads the consent page.
 func tooOld(s *State) bool {
-	if s.MaxAge == nil || s.fresh() {
+	if s.MaxAge == nil || s.signedInHere() {
 		return false
 	}
 	return *s.MaxAge <= 0 || s.Now.Sub(s.Session.AuthTime).Seconds() > float64(*s.MaxAge)
 }
 
-func hintDiffers(s *State) bool { return hintMismatch(s) && !s.fresh() }
+func hintDiffers(s *State) bool { return hintMismatch(s) && !s.signedInHere() }
 
 // hintDiffersStill ends a request whose user signed in as somebody else although a hint named the user: asking again would go round in circles.
-func hintDiffersStill(s *State) bool { return hintMismatch(s) && s.fresh() }
+func hintDiffersStill(s *State) bool { return hintMismatch(s) && s.signedInHere() }
 
-func hintMismatch(s *State) bool { return s.HintSubject != "" && s.Session.Subject != s.HintSubject }
+func hintMismatch(s *State) bool {
+	return len(s.HintSubjects) > 0 && !slices.Contains(s.HintSubjects, s.Session.Subject)
+}
 
-// acrUnmet ends the request: the login page has only one strength, so signing in again could not help (security row 32).
+// acrElsewhere asks for another sign-in if one at a provider may be good enough, until there was one in this interaction.
+func acrElsewhere(s *State) bool {
+	return acrUnmet(s) && s.SignedIn == "" && slices.ContainsFunc(s.EssentialACR, func(acr string) bool { return slices.Contains(s.ReachableACR, acr) })
+}
+
+// acrUnmet ends the request: the sign-in page itself has only one strength, so signing in again there could not help (security row 32).
 func acrUnmet(s *State) bool {
 	return len(s.EssentialACR) > 0 && !slices.Contains(s.EssentialACR, s.ACR)
 }

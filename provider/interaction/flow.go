@@ -20,18 +20,21 @@ const (
 	ReturnAccount   = "/account"
 )
 
-// The names of proofs. ProofConsent holds the subject who allowed the request, ProofDenied is "1".
+// The names of proofs. ProofConsent holds the subject who allowed the request, ProofDenied is "1", ProofLogin holds the subject who signed in.
 const (
 	ProofConsent = "consent"
 	ProofDenied  = "denied"
+	ProofLogin   = "login"
 )
 
 // ErrOtherBrowser says that the interaction was begun in another browser (security row 27).
 var ErrOtherBrowser = errors.New("interaction of another browser")
 
+// Lifetime is how long a paused request waits unless Options say otherwise.
+const Lifetime = 30 * time.Minute
+
 const (
-	defaultLifetime = 30 * time.Minute
-	idBytes         = 32
+	idBytes = 32
 )
 
 // Options build Flows.
@@ -57,29 +60,28 @@ func New(o Options) *Flows {
 		f.now = time.Now
 	}
 	if f.lifetime == 0 {
-		f.lifetime = defaultLifetime
+		f.lifetime = Lifetime
 	}
 	return f
 }
 
-// Start saves a request. returnTo is ReturnAuthorize or ReturnAccount; binder is the hash of the browser's flow cookie.
-func (f *Flows) Start(ctx context.Context, kind storage.InteractionKind, params url.Values, returnTo, binder string) (*storage.Interaction, error) {
-	if returnTo != ReturnAuthorize && returnTo != ReturnAccount {
-		return nil, fmt.Errorf("start interaction: %q is not a place to return to", returnTo)
+// Start saves a request: Kind, Params, Source, ReturnTo (ReturnAuthorize or ReturnAccount) and Binder, the hash of the browser's flow cookie, come from begin.
+func (f *Flows) Start(ctx context.Context, begin storage.Interaction) (*storage.Interaction, error) {
+	if begin.ReturnTo != ReturnAuthorize && begin.ReturnTo != ReturnAccount {
+		return nil, fmt.Errorf("start interaction: %q is not a place to return to", begin.ReturnTo)
 	}
-	if binder == "" {
+	if begin.Binder == "" {
 		return nil, errors.New("start interaction: it must be bound to a browser")
 	}
 	var random [idBytes]byte
 	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the program if the system has no randomness
 	now := f.now().UTC().Truncate(time.Microsecond)
-	i := &storage.Interaction{
-		ID: base64.RawURLEncoding.EncodeToString(random[:]), Kind: kind, Params: params, ReturnTo: returnTo, Binder: binder, Proofs: map[string]string{}, Created: now, Expires: now.Add(f.lifetime),
-	}
-	if err := f.store.CreateInteraction(ctx, i); err != nil {
+	begin.ID, begin.Proofs = base64.RawURLEncoding.EncodeToString(random[:]), map[string]string{}
+	begin.Created, begin.Expires = now, now.Add(f.lifetime)
+	if err := f.store.CreateInteraction(ctx, &begin); err != nil {
 		return nil, fmt.Errorf("start interaction: %w", err)
 	}
-	return i, nil
+	return &begin, nil
 }
 
 // Load returns a running interaction to the browser that began it. ErrOtherBrowser for any other browser; storage.ErrNotFound if there is none or its
@@ -125,12 +127,25 @@ func (f *Flows) Consume(ctx context.Context, id string) error {
 	return nil
 }
 
-// Pin notes whose login the interaction has seen. What another subject proved before is dropped: whoever changes the account starts over.
+// Pin notes whose login the interaction has seen. What another subject proved before is dropped: whoever changes the account starts over. An account of a provider goes on waiting for
+// its own user only.
 func Pin(i *storage.Interaction, subject, sessionID string) {
+	pending := Pending(i)
 	if i.Subject != subject {
 		i.Proofs = map[string]string{}
 	}
+	if pending != nil && pending.Subject == subject {
+		SetPending(i, pending)
+	} else {
+		SetPending(i, nil)
+	}
 	i.Subject, i.SessionID = subject, sessionID
+}
+
+// SignIn pins a user who has just signed in for this interaction. Only what has seen the proof of that may call it; Pin is for a session that was there before, too.
+func SignIn(i *storage.Interaction, subject, sessionID string) {
+	Pin(i, subject, sessionID)
+	Prove(i, ProofLogin, subject)
 }
 
 // Prove notes a proof.

@@ -28,7 +28,9 @@ func newFlows(t *testing.T) (*interaction.Flows, *memory.Store, *clock) {
 
 func start(t *testing.T, f *interaction.Flows) *storage.Interaction {
 	t.Helper()
-	i, err := f.Start(context.Background(), storage.InteractionAuthorize, url.Values{"client_id": {"shop"}}, interaction.ReturnAuthorize, "browser")
+	i, err := f.Start(context.Background(), storage.Interaction{
+		Kind: storage.InteractionAuthorize, Params: url.Values{"client_id": {"shop"}}, Source: storage.SourceObject, ReturnTo: interaction.ReturnAuthorize, Binder: "browser",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +44,7 @@ func TestStartedInteractionIsStoredAsItWasReturned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !got.Created.Equal(i.Created) || got.Params.Get("client_id") != "shop" || len(i.ID) != 43 || got.Expires.Sub(got.Created) != 30*time.Minute {
+	if !got.Created.Equal(i.Created) || got.Params.Get("client_id") != "shop" || got.Source != storage.SourceObject || len(i.ID) != 43 || got.Expires.Sub(got.Created) != 30*time.Minute {
 		t.Errorf("loaded %+v, started %+v", got, i)
 	}
 	if other := start(t, f); other.ID == i.ID {
@@ -53,11 +55,11 @@ func TestStartedInteractionIsStoredAsItWasReturned(t *testing.T) {
 func TestReturnToIsAClosedList(t *testing.T) {
 	f, _, _ := newFlows(t)
 	for _, to := range []string{"", "/", "https://evil.example", "//evil.example", "/oauth2/authorize?x", "/account/../x", "/login"} {
-		if i, err := f.Start(context.Background(), storage.InteractionAccount, nil, to, "browser"); err == nil {
+		if i, err := f.Start(context.Background(), storage.Interaction{Kind: storage.InteractionAccount, ReturnTo: to, Binder: "browser"}); err == nil {
 			t.Errorf("Start accepted %q: %+v", to, i)
 		}
 	}
-	if _, err := f.Start(context.Background(), storage.InteractionAccount, nil, interaction.ReturnAccount, ""); err == nil {
+	if _, err := f.Start(context.Background(), storage.Interaction{Kind: storage.InteractionAccount, ReturnTo: interaction.ReturnAccount}); err == nil {
 		t.Error("Start accepted an interaction that no browser is bound to")
 	}
 }

@@ -12,15 +12,18 @@ type State struct {
 	Now time.Time
 	// Created is when the interaction began; zero for a request that has none yet. What was proven from then on counts as proven for this request.
 	Created time.Time
-	// Prompt, MaxAge (seconds, nil if absent) and HintSubject come from the request (OpenID Connect Core section 3.1.2.1).
-	Prompt      []string
-	MaxAge      *int64
-	HintSubject string
+	// Prompt, MaxAge (seconds, nil if absent) and HintSubjects (those who may answer; empty means anybody) come from the request (OpenID Connect Core sections 3.1.2.1
+	// and 5.5.1).
+	Prompt       []string
+	MaxAge       *int64
+	HintSubjects []string
 	// Session is the browser's session, nil if there is none.
 	Session *storage.Session
 	// Pinned is the subject whose login this interaction has seen, empty before. PinnedGone tells that this user is disabled or deleted by now.
 	Pinned     string
 	PinnedGone bool
+	// SignedIn is the subject who signed in for this interaction, empty before (ProofLogin).
+	SignedIn string
 	// Consented tells that the stored consent covers the request; ConsentProof that the session's user allowed it in this interaction.
 	Consented    bool
 	ConsentProof bool
@@ -31,6 +34,8 @@ type State struct {
 	// ACR is what the session has, EssentialACR the values of which the request needs one; empty means none is needed.
 	ACR          string
 	EssentialACR []string
+	// ReachableACR are the values that a sign-in elsewhere may give, beyond that of the sign-in page itself.
+	ReachableACR []string
 	// Offline tells that offline_access is asked for.
 	Offline bool
 }

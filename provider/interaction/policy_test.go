@@ -34,7 +34,7 @@ func begun(ago, signedInAfter time.Duration) func(*State) {
 	}
 }
 
-func hint(subject string) func(*State)   { return func(s *State) { s.HintSubject = subject } }
+func hint(subject string) func(*State)   { return func(s *State) { s.HintSubjects = []string{subject} } }
 func pinned(subject string) func(*State) { return func(s *State) { s.Pinned = subject } }
 func gone(s *State)                      { s.PinnedGone = true }
 func noConsent(s *State)                 { s.Consented = false }
@@ -43,6 +43,9 @@ func alwaysAsk(s *State)                 { s.AlwaysAsk = true }
 func firstParty(s *State)                { s.FirstParty = true }
 func offline(s *State)                   { s.Offline = true }
 func acr(values ...string) func(*State)  { return func(s *State) { s.EssentialACR = values } }
+
+func signedInNow(s *State)                    { s.Pinned, s.SignedIn = "alice", "alice" }
+func reachable(values ...string) func(*State) { return func(s *State) { s.ReachableACR = values } }
 
 func TestDecide(t *testing.T) {
 	granted := Outcome{}
@@ -55,6 +58,14 @@ func TestDecide(t *testing.T) {
 	}{
 		"nothing missing": {signedIn(), granted},
 		"no session":      {signedIn(anonymous), login},
+
+		"acr that a provider can give":               {signedIn(acr("mfa"), reachable("mfa")), login},
+		"acr that a provider can give, consented":    {signedIn(acr("mfa"), reachable("mfa"), pinned("alice")), login},
+		"max_age, only consented":                    {signedIn(maxAge(60), pinned("alice")), login},
+		"max_age, a sign-in that was vouched for":    {signedIn(maxAge(60), signedInNow), granted},
+		"acr that a provider can give, asked before": {signedIn(acr("mfa"), reachable("mfa"), signedInNow), failed("unmet_authentication_requirements")},
+		"acr that a provider can give, silent":       {signedIn(acr("mfa"), reachable("mfa"), prompt("none")), failed("unmet_authentication_requirements")},
+		"acr that nobody can give":                   {signedIn(acr("mfa"), reachable("other")), failed("unmet_authentication_requirements")},
 
 		"A13 Row19 none without session":             {signedIn(anonymous, prompt("none")), failed("login_required")},
 		"A13 none with session and consent":          {signedIn(prompt("none")), granted},

@@ -109,21 +109,20 @@ func (p *plan) ensureActive(alg string) {
 	p.link(alg)
 }
 
-// ensureNext sees to it that alg has a next key, published publishAhead before it signs. One that is not published yet follows a changed
-// rotateEvery.
+// ensureNext sees to it that alg has a next key. It is published as soon as it is made, so that also a rotation on demand takes a key that every client has had the
+// time to see, and it signs publishAhead after that at the soonest. One that is further away follows a changed rotateEvery.
 func (p *plan) ensureNext(alg string) {
 	active, later := p.split(alg)
-	ahead := min(publishAhead, p.rotateEvery/2)
+	soonest := p.now.Add(min(publishAhead, p.rotateEvery/2))
 	due := active.ActivateAt.Add(p.rotateEvery)
-	if soonest := p.now.Add(ahead); due.Before(soonest) {
+	if due.Before(soonest) {
 		due = soonest
 	}
-	publish := due.Add(-ahead)
 	switch {
 	case len(later) == 0:
-		p.insert(alg, publish, due)
-	case later[0].PublishAt.After(p.now):
-		p.move(later[0], publish, due)
+		p.insert(alg, p.now, due)
+	case later[0].ActivateAt.After(soonest):
+		p.move(later[0], earlier(later[0].PublishAt, p.now), due)
 	}
 	p.link(alg)
 }

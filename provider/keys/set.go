@@ -24,7 +24,7 @@ const (
 
 // The timetable of a rotation.
 const (
-	// publishAhead is how long a scheduled key is published before it signs, so that every cached JWKS has it by then.
+	// publishAhead is how long a new key is published before it signs by the schedule, at the least, so that every cached JWKS has it by then.
 	publishAhead = 24 * time.Hour
 	// rotateDelay is how long after Rotate the next key signs: more than the time in which every node has reloaded.
 	rotateDelay = 5 * time.Second

@@ -216,7 +216,7 @@ func (s *server) begin(b *webtest.Browser, params url.Values) string {
 	params.Set("client_id", "shop")
 	params.Set("redirect_uri", "https://shop.example/cb")
 	own := s.accountFlow(b)
-	i, err := s.flows.Start(s.Context(), storage.InteractionAuthorize, params, interaction.ReturnAuthorize, own.Binder)
+	i, err := s.flows.Start(s.Context(), storage.Interaction{Kind: storage.InteractionAuthorize, Params: params, ReturnTo: interaction.ReturnAuthorize, Binder: own.Binder})
 	s.must(err)
 	return i.ID
 }

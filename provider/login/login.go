@@ -14,6 +14,7 @@ import (
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
+	"gatehouse/templates"
 )
 
 // Store is what the login page needs of storage.
@@ -31,6 +32,13 @@ type Passwords interface {
 // Limits bound the failures of sign-ins: per account, per address and per network (web.PeerKey, web.NetKey). Successes are not counted.
 type Limits struct{ AccountFailures, IPFailures, NetFailures ratelimit.Limit }
 
+// Upstreams are the providers at which people can sign in instead. Package upstream has them.
+type Upstreams interface {
+	Buttons() []templates.UpstreamButton
+	// Route is the provider that a request leads to without a question, empty if people choose.
+	Route(ctx context.Context, flow *storage.Interaction) (string, error)
+}
+
 // Options build the feature.
 type Options struct {
 	Store     Store
@@ -42,6 +50,10 @@ type Options struct {
 	}
 	Limiter *ratelimit.Limiter
 	Limits  Limits
+	// Upstreams are the other ways to sign in; nil is the same as none.
+	Upstreams Upstreams
+	// NoPassword leaves the password form out, which needs Upstreams.
+	NoPassword bool
 	// DeviceKeys sign the cookie by which a browser that signed in before gets a failure counter of its own, so that strangers who guess cannot lock the
 	// account's owner out; the first key signs, all verify. Without keys every browser shares the account's counter.
 	DeviceKeys [][]byte
@@ -84,8 +96,19 @@ func (l *Login) show(w http.ResponseWriter, r *http.Request) error {
 	if page == nil {
 		return l.back(w, r, flow)
 	}
-	if page.Username, err = l.suggested(r, flow); err != nil {
-		return err
+	if l.Upstreams != nil {
+		id, err := l.Upstreams.Route(r.Context(), flow)
+		if err != nil {
+			return fmt.Errorf("find provider: %w", err)
+		}
+		if id != "" {
+			return web.Redirect(w, r, web.LocalURL(r, "/upstream/"+url.PathEscape(id)+"/start", url.Values{"interaction": {flow.ID}}))
+		}
+	}
+	if page.LockedName == "" {
+		if page.Username, err = l.suggested(r, flow); err != nil {
+			return err
+		}
 	}
 	return web.Render(w, r, http.StatusOK, *page)
 }
@@ -103,7 +126,13 @@ func (l *Login) submit(w http.ResponseWriter, r *http.Request) error {
 	if page == nil {
 		return l.back(w, r, flow)
 	}
+	if l.NoPassword {
+		return &web.Error{Status: http.StatusForbidden, Code: "no_password", Message: "Nobody signs in with a password here. Go back and choose another way."}
+	}
 	page.Username = r.PostFormValue("username")
+	if page.LockedName != "" {
+		page.Username = page.LockedName
+	}
 	result, err := l.try(w, r, page.Username, r.PostFormValue("password"))
 	if err != nil {
 		return err
@@ -128,7 +157,8 @@ func (l *Login) succeed(w http.ResponseWriter, r *http.Request, flow *storage.In
 		return fmt.Errorf("start session: %w", err)
 	}
 	err = l.Flows.Update(r.Context(), flow.ID, func(i *storage.Interaction) error {
-		interaction.Pin(i, user.Subject, started.ID)
+		interaction.SignIn(i, user.Subject, started.ID)
+		*flow = *i
 		return nil
 	})
 	if err != nil && !errors.Is(err, storage.ErrConsumed) && !errors.Is(err, storage.ErrNotFound) {
@@ -139,12 +169,10 @@ func (l *Login) succeed(w http.ResponseWriter, r *http.Request, flow *storage.In
 	return l.back(w, r, flow) // an interaction that another tab finished meanwhile says so there
 }
 
-// back returns to where the interaction began. The account page needs nothing of the interaction, which a sign-in has done with.
+// back sends the browser on once a sign-in is done.
 func (l *Login) back(w http.ResponseWriter, r *http.Request, flow *storage.Interaction) error {
-	if flow.Kind == storage.InteractionAccount {
-		return web.Redirect(w, r, web.LocalURL(r, flow.ReturnTo, nil))
-	}
-	return web.Redirect(w, r, web.LocalURL(r, flow.ReturnTo, url.Values{"interaction": {flow.ID}}))
+	path, query := interaction.Next(flow)
+	return web.Redirect(w, r, web.LocalURL(r, path, query))
 }
 
 func (l *Login) load(r *http.Request, id string) (*storage.Interaction, error) {

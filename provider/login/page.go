@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -21,7 +22,11 @@ const maxHint = 254
 
 // page builds the form for an interaction. It is nil if the client of the request is gone: the authorization endpoint says so better.
 func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Login, error) {
-	page := &templates.Login{Interaction: flow.ID}
+	page := &templates.Login{Interaction: flow.ID, Password: !l.NoPassword}
+	if l.Upstreams != nil {
+		page.Upstreams = l.Upstreams.Buttons()
+	}
+	explain(page, flow)
 	if flow.Kind != storage.InteractionAuthorize {
 		return page, nil
 	}
@@ -41,6 +46,30 @@ func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Log
 	}
 	page.Client = view
 	return page, nil
+}
+
+// explain says why the person is asked, where that is not plain: an account elsewhere waits for proof, or the account page wants a fresh sign-in.
+func explain(page *templates.Login, flow *storage.Interaction) {
+	pending := interaction.Pending(flow)
+	switch {
+	case pending != nil:
+		page.LockedName = pending.Email
+		page.Notice = "There is an account with the address " + pending.Email + " here. Sign in to it once, and " + account(page.Upstreams, pending) + " will be linked to it."
+		// Its own provider could only lead back here.
+		page.Upstreams = slices.DeleteFunc(page.Upstreams, func(b templates.UpstreamButton) bool { return b.ID == pending.Upstream })
+	case flow.Params.Get(interaction.ParamLink) != "":
+		page.Notice = "Sign in again before you link another account."
+	case flow.Kind == storage.InteractionAccount && flow.Params.Get("prompt") == "login":
+		page.Notice = "Sign in again before you remove an account."
+	}
+}
+
+// account names an account that waits to be linked by its provider: its label is often the very address that the user here has.
+func account(buttons []templates.UpstreamButton, pending *interaction.PendingLink) string {
+	if i := slices.IndexFunc(buttons, func(b templates.UpstreamButton) bool { return b.ID == pending.Upstream }); i >= 0 {
+		return "your " + buttons[i].Name + " account"
+	}
+	return pending.Label
 }
 
 // suggested is the name to fill in: what the client hints at, else who is signed in and must sign in again.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/ory/fosite"
 
+	"gatehouse/provider/client"
+	"gatehouse/provider/clientauth"
 	"gatehouse/storage"
 )
 
@@ -26,14 +28,6 @@ type Wire struct {
 type LimitError struct{ RetryAfter time.Duration }
 
 func (e *LimitError) Error() string { return "rate limit reached" }
-
-// authError is invalid_client with the knowledge whether Basic was used.
-type authError struct {
-	*fosite.RFC6749Error
-	basic bool
-}
-
-func (e *authError) Unwrap() error { return e.RFC6749Error }
 
 // renamed maps the codes that fosite made up to registered ones.
 var renamed = map[string]string{
@@ -54,7 +48,7 @@ func ToWire(err error) Wire {
 	switch {
 	case errors.As(err, &limit):
 		return Wire{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: limit.RetryAfter, Description: "Too many failed attempts. Wait as long as Retry-After says."}
-	case errors.Is(err, errSecretsBusy):
+	case errors.Is(err, client.ErrSecretsBusy):
 		return Wire{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: unavailableRetry, Description: "Too many client secrets are being checked right now. Try again in a moment."}
 	case errors.Is(err, storage.ErrUnavailable):
 		return Wire{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: unavailableRetry, Description: "The server cannot reach its storage. Try again in a moment."}
@@ -70,8 +64,8 @@ func ToWire(err error) Wire {
 	switch w.Code {
 	case "invalid_client":
 		w.Status = http.StatusUnauthorized
-		var auth *authError
-		if errors.As(err, &auth) && auth.basic {
+		var auth *clientauth.Error
+		if errors.As(err, &auth) && auth.Basic {
 			w.Challenge = `Basic realm="gatehouse", charset="UTF-8"`
 		}
 	case "server_error":

@@ -137,14 +137,14 @@ func (m *Mirror) Known(id string) bool {
 
 // AnyClient returns a client, disabled ones too. Callers must not change it.
 func (m *Mirror) AnyClient(ctx context.Context, id string) (*storage.Client, error) {
-	if c := m.copied(id); c != nil {
+	if c := m.Copied(id); c != nil {
 		return c, nil
 	}
-	return m.readClient(ctx, id)
+	return m.ReadClient(ctx, id)
 }
 
-// copied returns the copy of a client while it is young enough to be used, nil if there is none.
-func (m *Mirror) copied(id string) *storage.Client {
+// Copied returns the copy of a client while it is young enough to be used, nil if there is none.
+func (m *Mirror) Copied(id string) *storage.Client {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.age() > copyTrusted {
@@ -153,8 +153,8 @@ func (m *Mirror) copied(id string) *storage.Client {
 	return m.clients[id]
 }
 
-// readClient reads a client from the store and keeps a copy.
-func (m *Mirror) readClient(ctx context.Context, id string) (*storage.Client, error) {
+// ReadClient reads a client from the store and keeps a copy.
+func (m *Mirror) ReadClient(ctx context.Context, id string) (*storage.Client, error) {
 	m.mu.RLock()
 	generation := m.generation
 	m.mu.RUnlock()

@@ -63,8 +63,8 @@ func (l *revocationList) kills(c *AccessClaims) bool {
 	if !ok {
 		return true // not a family id of ours: fail closed
 	}
-	return l.before(storage.RevokeSession, c.SessionID, born) || l.before(storage.RevokeClient, c.ClientID, born) ||
-		l.before(storage.RevokeSubject, c.Subject, born) || l.before(storage.RevokeSubjectClient, storage.SubjectClient(c.Subject, c.ClientID), born)
+	return l.before(storage.RevokeSession, c.Session, born) || l.before(storage.RevokeClient, c.ClientID, born) ||
+		l.before(storage.RevokeSubject, c.User, born) || l.before(storage.RevokeSubjectClient, storage.SubjectClient(c.User, c.ClientID), born)
 }
 
 func (l *revocationList) has(kind storage.RevocationKind, id string) bool {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/provider/grant"
+	"gatehouse/provider/opaque"
 	"gatehouse/storage"
 )
 
@@ -28,7 +29,7 @@ func (e *Engine) VerifyAccess(ctx context.Context, token string) (*AccessClaims,
 	}
 	var claims AccessClaims
 	var user *storage.User
-	if strings.HasPrefix(token, PrefixAccess) {
+	if strings.HasPrefix(token, opaque.Access) {
 		row, err := e.findRow(ctx, storage.TokenAccess, token)
 		if err != nil {
 			return nil, nil, err
@@ -47,14 +48,16 @@ func (e *Engine) VerifyAccess(ctx context.Context, token string) (*AccessClaims,
 		}
 	}
 	now := e.Now().Unix()
-	if claims.Issuer != e.Issuer || now >= claims.Expires || claims.IssuedAt > now+60 || e.revocations.kills(&claims) {
+	if claims.Issuer != e.Issuer || now >= claims.Expires || claims.IssuedAt > now+60 || user != nil && user.Disabled {
 		return nil, nil, ErrInactive
 	}
-	if user != nil && user.Disabled {
-		return nil, nil, ErrInactive
-	}
-	if _, err := e.Client(ctx, claims.ClientID); err != nil {
+	client, err := e.Client(ctx, claims.ClientID)
+	if err != nil {
 		return nil, nil, inactiveIfMissing(err)
+	}
+	// Revocations name users and sessions as they are known here.
+	if !e.resolve(client, &claims) || e.revocations.kills(&claims) {
+		return nil, nil, ErrInactive
 	}
 	return &claims, user, nil
 }
@@ -96,13 +99,13 @@ func inactiveIfMissing(err error) error {
 
 // Introspection is an RFC 7662 response. An inactive one has no other member.
 type Introspection struct {
-	Active    bool     `json:"active"`
-	Issuer    string   `json:"iss,omitempty"`
-	Subject   string   `json:"sub,omitempty"`
-	Audience  Audience `json:"aud,omitempty"`
-	ClientID  string   `json:"client_id,omitempty"`
-	Scope     string   `json:"scope,omitempty"`
-	TokenType string   `json:"token_type,omitempty"`
+	Active    bool           `json:"active"`
+	Issuer    string         `json:"iss,omitempty"`
+	Subject   string         `json:"sub,omitempty"`
+	Audience  grant.Audience `json:"aud,omitempty"`
+	ClientID  string         `json:"client_id,omitempty"`
+	Scope     string         `json:"scope,omitempty"`
+	TokenType string         `json:"token_type,omitempty"`
 	// TokenUse is access_token or refresh_token: a refresh token is active for its own client only, and never as an access token.
 	TokenUse  string   `json:"token_use,omitempty"`
 	ID        string   `json:"jti,omitempty"`
@@ -117,7 +120,7 @@ type Introspection struct {
 // Introspect answers RFC 7662 for an authenticated client. It sees tokens issued to itself, and access tokens for a resource that lists it; all others are
 // inactive. Errors come from storage only.
 func (e *Engine) Introspect(ctx context.Context, caller *storage.Client, token string) (Introspection, error) {
-	if strings.HasPrefix(token, PrefixRefresh) {
+	if strings.HasPrefix(token, opaque.Refresh) {
 		return e.introspectRefresh(ctx, caller, token)
 	}
 	c, _, err := e.VerifyAccess(ctx, token)
@@ -162,8 +165,8 @@ func (e *Engine) introspectRefresh(ctx context.Context, caller *storage.Client, 
 		return Introspection{}, nil
 	}
 	return Introspection{
-		Active: true, Issuer: e.Issuer, Subject: row.Subject, ClientID: row.ClientID, Scope: strings.Join(payload.Scopes, " "), TokenUse: "refresh_token",
-		IssuedAt: row.Created.Unix(), Expires: row.Expires.Unix(), SessionID: row.SessionID, AuthTime: payload.AuthTime, ACR: payload.ACR, AMR: payload.AMR,
+		Active: true, Issuer: e.Issuer, Subject: e.SubjectOf(caller, row.Subject), ClientID: row.ClientID, Scope: strings.Join(payload.Scopes, " "), TokenUse: "refresh_token",
+		IssuedAt: row.Created.Unix(), Expires: row.Expires.Unix(), SessionID: e.SIDOf(caller, row.SessionID), AuthTime: payload.AuthTime, ACR: payload.ACR, AMR: payload.AMR,
 	}, nil
 }
 
@@ -174,7 +177,7 @@ func refreshLives(row *storage.Token, now time.Time) bool {
 // RevokeToken answers RFC 7009 for an authenticated client: an access token dies alone, a refresh token takes its whole grant along. Tokens that
 // are unknown, dead or another client's are left alone and are no error. It tells whether something was revoked.
 func (e *Engine) RevokeToken(ctx context.Context, caller *storage.Client, token string) (bool, error) {
-	if strings.HasPrefix(token, PrefixRefresh) {
+	if strings.HasPrefix(token, opaque.Refresh) {
 		row, err := e.findRow(ctx, storage.TokenRefresh, token)
 		if errors.Is(err, ErrInactive) || err == nil && row.ClientID != caller.ID {
 			return false, nil

@@ -77,7 +77,10 @@ func TestRealBrowserRunsTheFlowAndEveryPageFits(t *testing.T) {
 			complaints := make(chan string, 1000)
 			ctx := chromium(t, func(s string) { complaints <- s })
 			s := newStage(t)
-			s.provider.Break(rptest.Faults{Before: func(w http.ResponseWriter, r *http.Request) bool { return r.URL.Path == "/favicon.ico" }})
+			s.provider.Break(rptest.Faults{
+				Before:   func(w http.ResponseWriter, r *http.Request) bool { return r.URL.Path == "/favicon.ico" },
+				Document: rptest.OfferLogout,
+			})
 			do := func(actions ...chromedp.Action[chromedp.Void]) {
 				t.Helper()
 				if err := chromedp.Do(ctx, actions...); err != nil {
@@ -101,8 +104,16 @@ func TestRealBrowserRunsTheFlowAndEveryPageFits(t *testing.T) {
 			look("result")
 			do(chromedp.Click("#revoke-refresh"), chromedp.WaitVisible("#history .outcome"), chromedp.Click("#refresh"), chromedp.WaitVisible("#history .problem"))
 			look("revoked")
-			do(chromedp.Click("#sign-out"), chromedp.WaitVisible("#provider-account"))
+			do(chromedp.Click("#sign-out"), chromedp.WaitVisible("#signed-out"))
 			look("signed-out")
+			do(chromedp.Click("#sign-in-again"), chromedp.WaitVisible("#sign-in"))
+			if _, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("#prompt").value = "none"`)); err != nil {
+				t.Fatal(err)
+			}
+			do(chromedp.Click("#sign-in"), chromedp.WaitVisible("#failed"))
+			look("failed")
+			do(chromedp.Click("#sign-out"), chromedp.WaitVisible("#provider-account"))
+			look("forgotten") // no ID token, so the provider is not asked
 			for len(complaints) > 0 {
 				t.Error(<-complaints)
 			}

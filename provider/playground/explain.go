@@ -32,6 +32,9 @@ var requestMeaning = map[string]string{
 	"code_challenge":        "SHA-256 of a secret that never left the application (PKCE). A stolen code is worth nothing without it.",
 	"code_challenge_method": "S256: how the challenge was made.",
 	"prompt":                "What the provider must ask, or (none) must not.",
+
+	"id_token_hint":            "The ID token of this sign-in. It proves who asks and whose session is meant, so that the provider need not ask you. It may have expired.",
+	"post_logout_redirect_uri": "Where you come back to. It must be registered, byte for byte.",
 }
 
 var responseMeaning = map[string]string{

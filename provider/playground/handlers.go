@@ -1,6 +1,7 @@
 package playground
 
 import (
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"net/url"
@@ -14,6 +15,10 @@ func (p *Playground) home(w http.ResponseWriter, r *http.Request, v *visit) {
 	party, err := p.relyingParty(r.Context())
 	if err != nil {
 		p.refuse(w, http.StatusBadGateway, "The provider does not answer", err.Error())
+		return
+	}
+	if v.cameBack(r) {
+		p.showFarewell(w, r, v)
 		return
 	}
 	p.show(w, r, v, party)
@@ -32,7 +37,7 @@ func (p *Playground) start(w http.ResponseWriter, r *http.Request, v *visit) {
 		extra.Set("prompt", prompt)
 	}
 	attempt := party.Begin(extra)
-	v.attempt, v.run = &attempt, nil
+	v.attempt, v.run, v.farewell = &attempt, nil, nil
 	if r.PostForm.Get("mode") == "show" {
 		p.back(w, r)
 		return
@@ -170,22 +175,27 @@ func (p *Playground) startAgain(w http.ResponseWriter, r *http.Request, v *visit
 	p.back(w, r)
 }
 
-// signOut ends the playground's session first, whatever the provider does next.
+// signOut ends the playground's session first, whatever the provider does next. Then it sends the browser to the provider to sign out there, with the ID token, which
+// says whose session is meant; the provider takes nobody back here without one.
 func (p *Playground) signOut(w http.ResponseWriter, r *http.Request, v *visit) {
 	hint := ""
 	if v.run != nil && v.run.tokens != nil {
 		hint = v.run.tokens.RawIDToken
 	}
-	v.attempt, v.run = nil, nil
+	v.attempt, v.run, v.farewell = nil, nil, nil
 	p.visits.drop(r)
-	http.SetCookie(w, p.cookie("", -1))
 	party, err := p.relyingParty(r.Context())
-	if err == nil {
-		if target, ok := party.EndSessionURL(hint, PostLogoutRedirectURI(p.o.Issuer), ""); ok {
+	if err == nil && hint != "" {
+		next := newVisit()
+		next.farewell = &farewell{state: rand.Text()}
+		if target, ok := party.EndSessionURL(hint, PostLogoutRedirectURI(p.o.Issuer), next.farewell.state); ok {
+			next.farewell.url = strings.Replace(target, hint, "ID-TOKEN", 1)
+			p.visits.put(w, next, p)
 			http.Redirect(w, r, target, http.StatusSeeOther)
 			return
 		}
 	}
+	http.SetCookie(w, p.cookie("", -1))
 	p.pages.render(w, http.StatusOK, p.view(page{Title: "Signed out", SignedOut: true}))
 }
 

@@ -255,15 +255,34 @@ func TestSignOutEndsTheOwnSessionFirst(t *testing.T) {
 		b.press("/playground/sign-out", url.Values{}).shows("Signed out of the playground", b.provider.Issuer+"/account")
 		b.get("/playground").hides(`id="claims"`)
 	})
-	t.Run("with one it goes there", func(t *testing.T) {
+	t.Run("with one it goes there and comes back", func(t *testing.T) {
 		s := newStage(t)
-		s.provider.Break(rptest.Faults{Document: func(d map[string]any) { d["end_session_endpoint"] = s.provider.Issuer + "/oauth2/logout" }})
-		b := s.browser().signIn().press("/playground/sign-out", url.Values{})
-		q := b.at.Request.URL.Query()
-		if b.at.Request.URL.Path != "/oauth2/logout" || q.Get("id_token_hint") == "" || q.Get("post_logout_redirect_uri") != PostLogoutRedirectURI(s.provider.Issuer) {
+		s.provider.Break(rptest.Faults{Document: rptest.OfferLogout})
+		b := s.browser().signIn()
+		secret := regexp.MustCompile(`id="refresh-token">([^<]+)<`).FindStringSubmatch(b.body)[1]
+		b.press("/playground/sign-out", url.Values{}).shows("You are signed out", "end_session_endpoint", "post_logout_redirect_uri", "ID-TOKEN").hides("eyJ", secret)
+		if b.at.Request.URL.Path != "/playground" || len(b.at.Request.URL.Query()) != 1 || s.provider.Count("/oauth2/logout") != 1 {
 			t.Errorf("the browser ends at %s", b.at.Request.URL)
 		}
-		b.get("/playground").hides(`id="claims"`)
+		back := b.at.Request.URL.RequestURI()
+		b.get("/playground").shows(`id="start"`).hides("You are signed out", `id="claims"`)
+		b.get(back).shows("You are signed out") // the page can be loaded again
+		for name, forged := range map[string]*browser{"another browser": s.browser().get(back), "another state": b.get("/playground?state=x"), "no state": b.get("/playground?state=")} {
+			if forged.hides("You are signed out"); t.Failed() {
+				t.Fatal(name)
+			}
+		}
+		b.get("/playground").press("/playground/start", url.Values{"prompt": {"none"}}).shows("login_required")
+		b.get(back).hides("You are signed out") // another sign-in was begun since
+	})
+	t.Run("without an ID token the provider would lead nowhere", func(t *testing.T) {
+		s := newStage(t)
+		s.provider.Break(rptest.Faults{Document: rptest.OfferLogout})
+		b := s.browser().get("/playground").press("/playground/start", url.Values{"prompt": {"none"}})
+		b.press("/playground/sign-out", url.Values{}).shows("Signed out of the playground", b.provider.Issuer+"/account")
+		if s.provider.Count("/oauth2/logout") != 0 {
+			t.Error("it went there all the same")
+		}
 	})
 }
 

@@ -17,6 +17,7 @@ type page struct {
 	ClientID  string
 	CSRF      string
 	SignedOut bool
+	Farewell  *parting
 	Refusal   *problem
 	Choice    *choice
 	Request   *request
@@ -36,6 +37,12 @@ type request struct {
 	URL      string
 	Endpoint string
 	Params   []explained
+}
+
+// parting is a logout at the provider, taken apart.
+type parting struct {
+	Request  request
+	Response []explained
 }
 
 // result is everything that came of a sign-in.
@@ -108,6 +115,11 @@ func (p *Playground) show(w http.ResponseWriter, r *http.Request, v *visit, part
 		}
 	}
 	p.pages.render(w, http.StatusOK, data)
+}
+
+func (p *Playground) showFarewell(w http.ResponseWriter, r *http.Request, v *visit) {
+	parting := &parting{Request: takeApart(v.farewell.url), Response: explainAll(pairs(r.URL.Query()), responseMeaning)}
+	p.pages.render(w, http.StatusOK, p.view(page{Title: "Signed out", Farewell: parting}))
 }
 
 func takeApart(target string) request {

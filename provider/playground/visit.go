@@ -26,7 +26,12 @@ type visit struct {
 	// attempt is the authorization request that waits for its answer; nil if none does.
 	attempt *rp.Attempt
 	run     *run
+	// farewell is the logout request that this browser left with; nil if it did not.
+	farewell *farewell
 }
+
+// farewell is a logout request (RP-Initiated Logout 1.0 section 2). Its URL is kept for the page, without the ID token.
+type farewell struct{ url, state string }
 
 // run is what came of one attempt.
 type run struct {
@@ -52,6 +57,14 @@ func (r *run) remember(a action) {
 	if len(r.history) > maxHistory {
 		r.history = r.history[:maxHistory]
 	}
+}
+
+func newVisit() *visit { return &visit{csrf: rand.Text()} }
+
+// cameBack tells whether the provider has just sent the browser back from the logout that it left for. Anybody can link here; the state nobody else knows.
+func (v *visit) cameBack(r *http.Request) bool {
+	state := r.URL.Query().Get("state")
+	return v.farewell != nil && subtle.ConstantTimeCompare([]byte(v.farewell.state), []byte(state)) == 1
 }
 
 func (v *visit) owns(csrf string) bool {
@@ -94,7 +107,7 @@ func (s *visits) of(w http.ResponseWriter, r *http.Request, p *Playground) *visi
 	if v := s.known(r); v != nil {
 		return v
 	}
-	v := &visit{csrf: rand.Text()}
+	v := newVisit()
 	s.put(w, v, p)
 	return v
 }

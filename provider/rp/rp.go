@@ -55,10 +55,13 @@ type Metadata struct {
 	ResponseIssuer bool `json:"authorization_response_iss_parameter_supported"`
 }
 
+// answerTimeout is how long one request may take.
+const answerTimeout = 10 * time.Second
+
 // New runs discovery. It fails if the provider cannot be reached, names another issuer or does not offer PKCE with S256.
 func New(ctx context.Context, o Options) (*Party, error) {
 	if o.HTTP == nil {
-		o.HTTP = &http.Client{Timeout: 10 * time.Second}
+		o.HTTP = &http.Client{Timeout: answerTimeout}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

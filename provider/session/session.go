@@ -22,6 +22,8 @@ type Store interface {
 	UpdateSession(ctx context.Context, id string, change func(*storage.Session) error) (*storage.Session, error)
 	TouchSession(ctx context.Context, id string, at time.Time) error
 	EndSession(ctx context.Context, id string) error
+	AddSessionClient(ctx context.Context, sessionID, clientID string) error
+	SessionClients(ctx context.Context, sessionID string) ([]string, error)
 }
 
 // Options build Sessions.
@@ -29,12 +31,17 @@ type Options struct {
 	Store Store
 	// Idle ends a session that was not used for so long; Absolute ends it so long after the last sign-in. Zero means 30 minutes and 12 hours.
 	Idle, Absolute time.Duration
+	// Management keeps the cookie by which relying parties notice that another person, or nobody, is signed in (OpenID Connect Session Management 1.0).
+	Management bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
 
 // Sessions starts, finds and ends browser sessions.
-type Sessions struct{ Options }
+type Sessions struct {
+	Options
+	joined pairs
+}
 
 // New returns Sessions.
 func New(o Options) *Sessions {
@@ -47,7 +54,7 @@ func New(o Options) *Sessions {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Sessions{o}
+	return &Sessions{Options: o}
 }
 
 // touchEvery bounds the writes that using a session costs.
@@ -66,6 +73,11 @@ type Login struct {
 	ACR     string
 	// Epoch is the user's epoch when the sign-in was proven: if it has moved on since, the session is dead from the start.
 	Epoch int64
+	// AuthTime is when the person was last asked, if that was not now: a provider of another sign-in said so. Zero, or a time to come, means now.
+	AuthTime time.Time
+	// Upstream, ExternalID, UpstreamSID and UpstreamToken are those of storage.Session; empty for a local sign-in.
+	Upstream, ExternalID, UpstreamSID string
+	UpstreamToken                     []byte
 }
 
 // memoKey is where the outcome of a request's one read is kept.
@@ -88,6 +100,19 @@ func (s *Sessions) Current(r *http.Request) (*Current, error) {
 	}
 	return &Current{Session: f.session, User: f.user}, nil
 }
+
+// Held returns the session that signing out would end: that of Current, or one that was idle for too long or whose user is disabled, which is not live. It
+// is nil if the request's cookie finds nothing.
+func (s *Sessions) Held(r *http.Request) (held *Current, live bool, err error) {
+	f, err := s.find(r)
+	if err != nil || f.session == nil {
+		return nil, false, err
+	}
+	return &Current{Session: f.session, User: f.user}, f.live, nil
+}
+
+// Forget makes the rest of the request see no session: it turned out to have ended since it was read.
+func (s *Sessions) Forget(r *http.Request) { web.Remember(r, memoKey{s}, found{}) }
 
 func (s *Sessions) find(r *http.Request) (found, error) {
 	if kept, ok := web.Recall(r, memoKey{s}).(found); ok {
@@ -137,7 +162,11 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*
 	fill := func(row *storage.Session) error {
 		now := s.now()
 		row.CookieHash, row.AuthTime, row.LastSeen, row.Absolute = web.Hash(cookie), now, now, now.Add(s.Absolute)
+		if told := login.AuthTime.UTC().Truncate(time.Microsecond); !told.IsZero() && told.Before(now) {
+			row.AuthTime = told
+		}
 		row.AMR, row.ACR, row.Epoch = login.AMR, login.ACR, login.Epoch
+		row.Upstream, row.ExternalID, row.UpstreamSID, row.UpstreamToken = login.Upstream, login.ExternalID, login.UpstreamSID, login.UpstreamToken
 		row.UserAgent, row.IP = printable(r.UserAgent()), peer(r)
 		return nil
 	}
@@ -150,7 +179,30 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*
 	}
 	web.Remember(r, memoKey{s}, nil) // the next look reads the new row
 	web.SetCookie(w, r, web.SessionCookie, cookie, 0, true)
+	s.changeState(w, r)
 	return row, nil
+}
+
+// Rotate gives the session of the request a new cookie, after something that made it worth more (security row 179); the old cookie finds nothing any more. It returns
+// storage.ErrNotFound if nobody is signed in.
+func (s *Sessions) Rotate(w http.ResponseWriter, r *http.Request) error {
+	current, err := s.Current(r)
+	if err != nil {
+		return err
+	}
+	if current == nil {
+		return fmt.Errorf("rotate session: %w", storage.ErrNotFound)
+	}
+	cookie := web.RandomValue()
+	if _, err := s.Store.UpdateSession(r.Context(), current.Session.ID, func(row *storage.Session) error {
+		row.CookieHash = web.Hash(cookie)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("rotate session: %w", err)
+	}
+	web.Remember(r, memoKey{s}, nil)
+	web.SetCookie(w, r, web.SessionCookie, cookie, 0, true)
+	return nil
 }
 
 // renew changes the row of the same person, ends that of another, and returns nil if a new one is needed.
@@ -187,21 +239,33 @@ func (s *Sessions) create(ctx context.Context, subject string, fill func(*storag
 	return row, nil
 }
 
-// End signs the browser out: the session and everything bound to it ends in the store, then the cookie goes. If the store fails the cookie stays, and so does
-// the error.
-func (s *Sessions) End(w http.ResponseWriter, r *http.Request) error {
+// Ended is a session that is over, with the clients that took part in it, disabled and deleted ones too.
+type Ended struct {
+	Session *storage.Session
+	Clients []string
+}
+
+// End signs the browser out: the session and everything bound to it ends in the store, then the cookie goes. It returns what ended, nil if there was nothing.
+// If the store fails the cookie stays, and so does the error.
+func (s *Sessions) End(w http.ResponseWriter, r *http.Request) (*Ended, error) {
 	f, err := s.find(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var ended *Ended
 	if f.session != nil {
+		ended = &Ended{Session: f.session}
+		if ended.Clients, err = s.Store.SessionClients(r.Context(), f.session.ID); err != nil {
+			return nil, fmt.Errorf("list clients of session: %w", err)
+		}
 		if err := s.Store.EndSession(r.Context(), f.session.ID); err != nil {
-			return fmt.Errorf("end session: %w", err)
+			return nil, fmt.Errorf("end session: %w", err)
 		}
 	}
-	web.Remember(r, memoKey{s}, found{})
+	s.Forget(r)
 	web.ClearCookie(w, r, web.SessionCookie)
-	return nil
+	s.changeState(w, r)
+	return ended, nil
 }
 
 // now is the clock as the store keeps it, so that what is returned equals what is read later.

@@ -97,7 +97,7 @@ func (w *world) in(rw http.ResponseWriter, r *http.Request) error {
 }
 
 func (w *world) out(rw http.ResponseWriter, r *http.Request) error {
-	if err := w.sessions.End(rw, r); err != nil {
+	if _, err := w.sessions.End(rw, r); err != nil {
 		return err
 	}
 	current, err := w.sessions.Current(r)

@@ -47,7 +47,11 @@ func TestErrorsAreRenderedOnceByTheKindOfRoute(t *testing.T) {
 					t.Errorf("%s: headers %v", path, resp.Header)
 				}
 				body := text(t, resp)
-				if contentType == "application/json" && !strings.Contains(body, `{"error":"`+c.code+`","error_description":"`) {
+				wire := c.code
+				if path == "/json" && (wire == "not_found" || wire == "forbidden") {
+					wire = "invalid_request" // the registry of OAuth errors has no such codes; the log keeps them
+				}
+				if contentType == "application/json" && !strings.Contains(body, `{"error":"`+wire+`","error_description":"`) {
 					t.Errorf("%s: body %s", path, body)
 				}
 				if strings.Contains(body, "secret detail") {

@@ -13,6 +13,7 @@ import (
 const (
 	SessionCookie = "gth_sid"  // package session
 	FlowCookie    = "gth_flow" // one random value per browser, which interactions and synchroniser tokens are bound to
+	StateCookie   = "gth_bs"   // what check_session_iframe looks at (OpenID Connect Session Management 1.0); no authority
 )
 
 // flowLife is how long a browser keeps the flow cookie after its last page.
@@ -30,6 +31,9 @@ func (m *Mux) wireName(name string) string {
 	return name
 }
 
+// WireName is the name under which this server's browsers keep a cookie, for scripts that read it.
+func WireName(r *http.Request, name string) string { return from(r).mux.wireName(name) }
+
 // SetCookie sets a cookie for the whole host, instead of what was set under the name in this answer before. maxAge 0 keeps it until the browser closes.
 // httpOnly is false only for what scripts must read and what gives no authority.
 func SetCookie(w http.ResponseWriter, r *http.Request, name, value string, maxAge time.Duration, httpOnly bool) {
@@ -45,8 +49,11 @@ func (x *exchange) setCookie(w http.ResponseWriter, name, value string, maxAge i
 	wire := http.Cookie{
 		Name: x.mux.wireName(name), Value: value, Path: "/", MaxAge: maxAge, Secure: x.mux.secure, HttpOnly: httpOnly, SameSite: http.SameSiteLaxMode,
 	}
-	if name == SessionCookie && x.mux.secure {
+	switch {
+	case name == SessionCookie && x.mux.secure:
 		wire.SameSite = x.mux.options.SameSite
+	case name == StateCookie && x.mux.secure:
+		wire.SameSite = http.SameSiteNoneMode // read in a frame on the pages of others
 	}
 	lines := w.Header()["Set-Cookie"]
 	kept := make([]string, 0, len(lines)+1)

@@ -7,6 +7,7 @@
 //   - PageNoCSRF: browser routes whose POST changes nothing by itself (the authorization endpoint).
 //   - Protocol: what clients call. JSON, no cookies, CORS by the client's own origins.
 //   - Public, Root: documents for everyone.
+//   - Embedded: a page that other sites show in a frame.
 //   - Static, Handle, Health: files, a foreign handler, probes.
 //
 // Handlers return errors; the kernel renders them once, as HTML or JSON by the kind of route, and writes one log line for the request. Nothing is ever

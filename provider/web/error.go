@@ -121,7 +121,7 @@ func failJSON(x *exchange, e *Error) {
 	body, err := json.Marshal(struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-	}{e.code(), printable(e.text(x.id))})
+	}{x.route.wireCode(e), printable(e.text(x.id))})
 	if err != nil {
 		body = []byte(`{"error":"server_error"}`)
 	}
@@ -140,6 +140,19 @@ func (e *Error) code() string {
 		return "server_error"
 	}
 	return "invalid_request"
+}
+
+// wireCode is the code that an answer carries. To clients of the protocol it is always one of the OAuth registry, as they may know no other; the log has the closer one.
+func (rt *route) wireCode(e *Error) string {
+	code := e.code()
+	if rt.kind != kindProtocol {
+		return code
+	}
+	switch code {
+	case "not_found", "forbidden", "method_not_allowed", "too_many_cookies":
+		return "invalid_request"
+	}
+	return code
 }
 
 // text is what the other end is told. The cause of a 500 is nobody's business, so its id has to do.

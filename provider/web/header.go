@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"strings"
 )
 
 // header is a header that many answers share; the slice is never written to.
@@ -28,15 +29,18 @@ func commonHeaders(secure bool) []header {
 }
 
 var (
-	noStore       = []string{"no-store"}
-	noReferrer    = []string{"no-referrer"}
-	sameOrigin    = []string{"same-origin"}
-	anyOrigin     = []string{"*"}
-	jsonPolicies  = []string{jsonPolicy}
-	barePolicies  = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'"}
-	exposeHeaders = []string{"WWW-Authenticate, DPoP-Nonce"}
-	varyOrigin    = []string{"Origin"}
-	closeAfter    = []string{"close"}
+	noStore      = []string{"no-store"}
+	noReferrer   = []string{"no-referrer"}
+	sameOrigin   = []string{"same-origin"}
+	crossOrigin  = []string{"cross-origin"}
+	anyOrigin    = []string{"*"}
+	jsonPolicies = []string{jsonPolicy}
+	barePolicies = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'"}
+	// embeddedPolicies are for the errors of an embedded page.
+	embeddedPolicies = []string{"default-src 'none'; base-uri 'none'; form-action 'none'"}
+	exposeHeaders    = []string{"WWW-Authenticate, DPoP-Nonce"}
+	varyOrigin       = []string{"Origin"}
+	closeAfter       = []string{"close"}
 )
 
 // setHeaders writes the security headers before the handler runs, so that no answer goes without them. Handlers may set Cache-Control on public documents.
@@ -68,20 +72,36 @@ func (m *Mux) setHeaders(x *exchange, chunked bool) {
 		h["Content-Security-Policy"] = barePolicies
 	case kindOpenPage:
 		h["Content-Security-Policy"] = barePolicies
+	case kindProtocol:
+		if x.route.json {
+			AllowOrigin(x, "*")
+		}
+	case kindEmbedded:
+		delete(h, "X-Frame-Options")
+		h["Cross-Origin-Resource-Policy"] = crossOrigin
+		h["Content-Security-Policy"] = embeddedPolicies
 	case kindPublic:
 		h["Access-Control-Allow-Origin"] = anyOrigin
 	}
 }
 
 // pagePolicy is the Content-Security-Policy of a page. Only pages whose forms stay here name form-action: browsers apply it to every redirect that follows
-// the form, also to those at the client that we know nothing of.
-func pagePolicy(nonce string, k kind) string {
-	formAction := ""
+// the form, also to those at the client that we know nothing of. frames are the origins that may be shown inside the page.
+func pagePolicy(nonce string, k kind, frames ...string) string {
+	extra := ""
 	if k == kindSelfPage {
-		formAction = "form-action 'self'; "
+		extra = "form-action 'self'; "
 	}
-	return "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " + formAction +
+	if len(frames) > 0 {
+		extra += "frame-src " + strings.Join(frames, " ") + "; "
+	}
+	return "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " + extra +
 		"frame-ancestors 'none'; base-uri 'none'; object-src 'none'; require-trusted-types-for 'script'"
+}
+
+// embeddedPolicy is for a page that others show in a frame (ruling 10): one script, nothing else, and no frame-ancestors.
+func embeddedPolicy(nonce string) string {
+	return "default-src 'none'; script-src 'nonce-" + nonce + "'; base-uri 'none'; form-action 'none'"
 }
 
 // AllowOrigin lets scripts of an origin read the answer, without credentials. "*" is any; "null" and "" are nobody.

@@ -144,8 +144,18 @@ func (m *Mux) Protocol(path string, methods []string, h Handler) {
 	m.mount(m.base+path, r)
 }
 
+// ProtocolJSON is Protocol for a route whose bodies are application/json, which JSON reads, with a handler for each method. Every origin may read its answers.
+func (m *Mux) ProtocolJSON(path string, handlers map[string]Handler) {
+	m.mount(m.base+path, &route{kind: kindProtocol, json: true, maxBody: m.options.MaxBody.Protocol, handlers: handlers})
+}
+
 // Public mounts a document that every site may read (GET, HEAD). It is no-store unless the handler sets Cache-Control.
 func (m *Mux) Public(path string, h Handler) { m.mount(m.base+path, readOnly(kindPublic, h)) }
+
+// Embedded mounts a page that every site may show in a frame (GET). It has no say in anything: its handler must not act on a cookie.
+func (m *Mux) Embedded(path string, get Handler) {
+	m.mount(m.base+path, &route{kind: kindEmbedded, handlers: map[string]Handler{"GET": get}})
+}
 
 // Root is Public without the issuer's path before it.
 func (m *Mux) Root(path string, h Handler) { m.mount(path, readOnly(kindPublic, h)) }

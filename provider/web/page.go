@@ -11,28 +11,56 @@ import (
 // Render writes a page inside the layout: brand, nonce, issuer path and, on routes that need it, the synchroniser token (which sets the browser's flow
 // cookie).
 func Render(w http.ResponseWriter, r *http.Request, status int, page templates.Page) error {
+	return RenderFraming(w, r, status, page)
+}
+
+// RenderFraming is Render for a page that shows pages of others in frames, and names their origins.
+func RenderFraming(w http.ResponseWriter, r *http.Request, status int, page templates.Page, origins ...string) error {
 	x := from(r)
-	layout := templates.Layout{Brand: x.mux.options.Brand, Nonce: rand.Text(), Base: x.mux.base, Lang: "en", Stylesheet: x.mux.options.Templates.Stylesheet()}
+	layout := x.layout()
 	if x.route.kind.protected() {
 		layout.CSRF = x.mux.token(w, r)
 	}
-	target := &pageWriter{w: w, status: status, policy: pagePolicy(layout.Nonce, x.route.kind)}
-	if err := x.mux.options.Templates.Render(target, layout, page); err != nil {
-		if target.begun {
-			return fmt.Errorf("send page: %w", err)
-		}
-		return err
-	}
-	return nil
+	return x.render(w, status, pagePolicy(layout.Nonce, x.route.kind, origins...), layout, page)
+}
+
+// RenderForm is Render for a page of an open route whose form goes to a protected one: it holds the synchroniser token. The handler must know that the browser
+// has sent its cookies, or the flow cookie would be replaced.
+func RenderForm(w http.ResponseWriter, r *http.Request, status int, page templates.Page) error {
+	x := from(r)
+	layout := x.layout()
+	layout.CSRF = x.mux.token(w, r)
+	w.Header()["Referrer-Policy"] = sameOrigin // no-referrer would turn the Origin of the form's POST into null
+	return x.render(w, status, pagePolicy(layout.Nonce, x.route.kind), layout, page)
 }
 
 // RenderFormPost writes the page that carries an authorization response to the client by POST. It has no form-action, wherever it is rendered, and tells
 // the client nothing about the page it came from.
 func RenderFormPost(w http.ResponseWriter, r *http.Request, page templates.Page) error {
 	x := from(r)
-	layout := templates.Layout{Brand: x.mux.options.Brand, Nonce: rand.Text(), Base: x.mux.base, Lang: "en", Stylesheet: x.mux.options.Templates.Stylesheet()}
+	layout := x.layout()
 	w.Header()["Referrer-Policy"] = noReferrer
-	return x.mux.options.Templates.Render(&pageWriter{w: w, status: http.StatusOK, policy: pagePolicy(layout.Nonce, kindOpenPage)}, layout, page)
+	return x.render(w, http.StatusOK, pagePolicy(layout.Nonce, kindOpenPage), layout, page)
+}
+
+// RenderEmbedded writes the page of an Embedded route.
+func RenderEmbedded(w http.ResponseWriter, r *http.Request, page templates.Page) error {
+	x := from(r)
+	layout := x.layout()
+	return x.render(w, http.StatusOK, embeddedPolicy(layout.Nonce), layout, page)
+}
+
+func (x *exchange) layout() templates.Layout {
+	return templates.Layout{Brand: x.mux.options.Brand, Nonce: rand.Text(), Base: x.mux.base, Lang: "en", Stylesheet: x.mux.options.Templates.Stylesheet()}
+}
+
+func (x *exchange) render(w http.ResponseWriter, status int, policy string, layout templates.Layout, page templates.Page) error {
+	target := &pageWriter{w: w, status: status, policy: policy}
+	err := x.mux.options.Templates.Render(target, layout, page)
+	if err != nil && target.begun {
+		return fmt.Errorf("send page: %w", err)
+	}
+	return err
 }
 
 // pageWriter sends the header with the first byte of a page, so that a page that cannot be rendered leaves the answer untouched.

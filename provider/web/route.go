@@ -21,6 +21,7 @@ const (
 	kindOpenPage             // browser, open to POST from other sites
 	kindProtocol             // clients, JSON
 	kindPublic               // documents for everyone
+	kindEmbedded             // a page that others show in a frame
 	kindStatic               // files
 	kindForeign              // a handler with its own pages
 	kindHealth               // probes
@@ -37,6 +38,7 @@ type route struct {
 	pattern  string
 	kind     kind
 	maxBody  int64
+	json     bool // bodies are JSON, not forms
 	handlers map[string]Handler
 	allow    string  // the methods, for the Allow header
 	any      Handler // takes every method; handlers is empty then
@@ -145,7 +147,10 @@ func (m *Mux) admit(x *exchange, r *http.Request, rt *route) error {
 		}
 		r.Body = http.MaxBytesReader(x.ResponseWriter, r.Body, limit)
 	}
-	if r.Method == http.MethodPost && (rt.kind.page() || rt.kind == kindProtocol) && !formEncoded(r, body) {
+	if rt.json && (r.Method == http.MethodPost || r.Method == http.MethodPut) && !jsonEncoded(r, body) {
+		return &Error{Status: http.StatusUnsupportedMediaType, Code: "invalid_request", Message: "The body must be application/json."}
+	}
+	if r.Method == http.MethodPost && !rt.json && (rt.kind.page() || rt.kind == kindProtocol) && !formEncoded(r, body) {
 		return &Error{Status: http.StatusUnsupportedMediaType, Code: "invalid_request", Message: "The body must be application/x-www-form-urlencoded."}
 	}
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"gatehouse/storage"
 )
@@ -54,6 +55,7 @@ func (s *Store) UpdateClient(ctx context.Context, id string, change func(*storag
 	if err := change(c); err != nil {
 		return nil, err
 	}
+	must(old.Sector == "" || c.Sector == old.Sector, "client %q moves from sector %q to %q", id, old.Sector, c.Sector)
 	c.ID, c.Created, c.Updated = id, old.Created, s.clock()
 	s.clients[id] = clone(c)
 	s.bump(storage.TopicClients)
@@ -73,11 +75,33 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	if s.clients[id] == nil {
 		return storage.ErrNotFound
 	}
+	s.dropClient(id)
+	return nil
+}
+
+// dropClient deletes a client and all that belongs to it; the caller holds the lock.
+func (s *Store) dropClient(id string) {
 	delete(s.clients, id)
 	delete(s.logos, id)
 	maps.DeleteFunc(s.consents, func(p pair, _ *storage.Consent) bool { return p.client == id })
+	maps.DeleteFunc(s.deliveries, func(_ string, l *storage.LogoutDelivery) bool { return l.ClientID == id })
 	s.bump(storage.TopicClients)
 	s.revoke(storage.Revocation{Kind: storage.RevokeClient, ID: id})
+}
+
+// TouchClients implements storage.ClientStore.
+func (s *Store) TouchClients(ctx context.Context, ids []string, until time.Time) error {
+	must(!until.IsZero(), "clients are touched until no time")
+	end, err := s.begin(ctx, "TouchClients")
+	if err != nil {
+		return err
+	}
+	defer end()
+	for _, id := range ids {
+		if c := s.clients[id]; c != nil && !c.Expires.IsZero() && c.Expires.Before(micro(until)) {
+			c.Expires = micro(until)
+		}
+	}
 	return nil
 }
 

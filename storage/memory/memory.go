@@ -18,26 +18,30 @@ type Store struct {
 	now func() time.Time
 	ttl time.Duration
 
-	mu           sync.Mutex
-	clients      map[string]*storage.Client
-	logos        map[string]*storage.Logo
-	users        map[string]*user
-	sessions     map[string]*storage.Session
-	interactions map[string]*storage.Interaction
-	consents     map[pair]*storage.Consent
-	tokens       map[tokenKey]*storage.Token
-	revocations  map[revocationKey]*storage.Revocation
-	keys         map[string]*storage.SigningKey
-	secrets      map[string][]byte
-	replays      map[string]time.Time
-	rates        map[string]time.Time
-	notices      map[string]*storage.Notice
-	versions     map[storage.Topic]int64
+	mu             sync.Mutex
+	clients        map[string]*storage.Client
+	logos          map[string]*storage.Logo
+	users          map[string]*user
+	identities     map[account]*storage.Identity
+	sessions       map[string]*storage.Session
+	sessionClients map[string]map[string]bool // session id -> client ids
+	deliveries     map[string]*storage.LogoutDelivery
+	interactions   map[string]*storage.Interaction
+	consents       map[pair]*storage.Consent
+	tokens         map[tokenKey]*storage.Token
+	revocations    map[revocationKey]*storage.Revocation
+	keys           map[string]*storage.SigningKey
+	secrets        map[string][]byte
+	replays        map[string]time.Time
+	rates          map[string]time.Time
+	notices        map[string]*storage.Notice
+	versions       map[storage.Topic]int64
 }
 
 // The keys of the tables whose rows have no single id.
 type (
 	pair          struct{ subject, client string }
+	account       struct{ upstream, id string }
 	tokenKey      struct{ kind, signature string }
 	revocationKey struct{ kind, id string }
 )
@@ -50,8 +54,9 @@ func New(o storage.Options) *Store {
 		o.Now = time.Now
 	}
 	return &Store{
-		now: o.Now, ttl: o.RevocationTTL,
+		now: o.Now, ttl: o.RevocationTTL, identities: map[account]*storage.Identity{},
 		clients: map[string]*storage.Client{}, logos: map[string]*storage.Logo{}, users: map[string]*user{}, sessions: map[string]*storage.Session{},
+		sessionClients: map[string]map[string]bool{}, deliveries: map[string]*storage.LogoutDelivery{},
 		interactions: map[string]*storage.Interaction{}, consents: map[pair]*storage.Consent{}, tokens: map[tokenKey]*storage.Token{},
 		revocations: map[revocationKey]*storage.Revocation{}, keys: map[string]*storage.SigningKey{}, secrets: map[string][]byte{},
 		replays: map[string]time.Time{}, rates: map[string]time.Time{}, notices: map[string]*storage.Notice{},

@@ -3,6 +3,7 @@ package memory_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,43 @@ func TestBrokenInvariantPanics(t *testing.T) {
 		"revocation of nobody": func(s *memory.Store) error {
 			_, err := s.RevokeTokens(ctx, storage.Revocation{Kind: storage.RevokeSubject})
 			return err
+		},
+		"pushed request of a user": func(s *memory.Store) error {
+			return s.CreateToken(ctx, with(func(t *storage.Token) { t.Kind, t.Subject = storage.TokenPushed, "alice" }))
+		},
+		"initial access token of a client": func(s *memory.Store) error {
+			return s.CreateToken(ctx, with(func(t *storage.Token) { t.Kind = storage.TokenInitial }))
+		},
+		"pushed request that becomes a code of another client": func(s *memory.Store) error {
+			pushed := with(func(t *storage.Token) { t.Kind = storage.TokenPushed })
+			if err := s.CreateToken(ctx, pushed); err != nil {
+				return err
+			}
+			return s.ExchangeToken(ctx, pushed.Kind, pushed.Signature, nil, with(func(t *storage.Token) { t.ClientID = "other" }))
+		},
+		"claim without a lease": func(s *memory.Store) error {
+			_, err := s.ClaimLogouts(ctx, later, 0, 1)
+			return err
+		},
+		"client that changes its sector": func(s *memory.Store) error {
+			if err := s.CreateClient(ctx, &storage.Client{ID: "app", Sector: "a.example"}); err != nil {
+				return err
+			}
+			_, err := s.UpdateClient(ctx, "app", func(c *storage.Client) error { c.Sector = "b.example"; return nil })
+			return err
+		},
+		"identity with too long a name": func(s *memory.Store) error {
+			return s.CreateUserIdentity(ctx, &storage.User{Subject: "u"}, &storage.Identity{Upstream: "google", ExternalID: strings.Repeat("1", 256)})
+		},
+		"account of no upstream": func(s *memory.Store) error {
+			_, err := s.AdoptUser(ctx, "ada@example.org", &storage.Identity{ExternalID: "1"})
+			return err
+		},
+		"local session with a provider's token": func(s *memory.Store) error {
+			return s.CreateSession(ctx, &storage.Session{ID: "sid", CookieHash: "c", Subject: "u", Absolute: later, UpstreamToken: []byte("sealed")})
+		},
+		"session by an upstream's nobody": func(s *memory.Store) error {
+			return s.CreateSession(ctx, &storage.Session{ID: "sid", CookieHash: "c", Subject: "u", Absolute: later, Upstream: "google"})
 		},
 		"claims that are not JSON": func(s *memory.Store) error {
 			return s.CreateUser(ctx, &storage.User{Subject: "u", Claims: map[string]any{"f": func() {}}}, "")

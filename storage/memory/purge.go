@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"gatehouse/storage"
@@ -22,10 +23,18 @@ func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error
 	n := 0
 	n += purge(s.tokens, limit-n, func(t *storage.Token) bool { return s.useless(t, past) })
 	n += purge(s.sessions, limit-n, func(b *storage.Session) bool { return past(b.Absolute) })
+	maps.DeleteFunc(s.sessionClients, func(id string, _ map[string]bool) bool { return s.sessions[id] == nil })
 	n += purge(s.interactions, limit-n, func(in *storage.Interaction) bool { return past(in.Expires) })
 	n += purge(s.revocations, limit-n, func(r *storage.Revocation) bool { return past(r.Expires) })
 	n += purge(s.replays, limit-n, past)
 	n += purge(s.rates, limit-n, past)
+	n += purge(s.deliveries, limit-n, func(l *storage.LogoutDelivery) bool { return past(l.Expires) })
+	for id, c := range s.clients {
+		if n < limit && !c.Expires.IsZero() && past(c.Expires.Add(storage.ClientGrace)) {
+			s.dropClient(id)
+			n++
+		}
+	}
 	keys := purge(s.keys, limit-n, func(k *storage.SigningKey) bool { return !k.RemoveAt.IsZero() && past(k.RemoveAt.Add(keepKeys)) })
 	if keys > 0 {
 		s.bump(storage.TopicKeys)

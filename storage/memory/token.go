@@ -12,9 +12,13 @@ import (
 
 func keyOf(t *storage.Token) tokenKey { return tokenKey{string(t.Kind), t.Signature} }
 
+var kinds = []storage.TokenKind{storage.TokenCode, storage.TokenRefresh, storage.TokenAccess, storage.TokenPushed, storage.TokenInitial}
+
 func checkToken(t *storage.Token) {
-	must(t.Kind == storage.TokenCode || t.Kind == storage.TokenRefresh || t.Kind == storage.TokenAccess, "token kind %q", t.Kind)
-	must(t.Signature != "" && t.ClientID != "" && !t.Expires.IsZero(), "an incomplete %s of client %q until %v", t.Kind, t.ClientID, t.Expires)
+	must(slices.Contains(kinds, t.Kind), "token kind %q", t.Kind)
+	must(t.Signature != "" && !t.Expires.IsZero(), "an incomplete %s until %v", t.Kind, t.Expires)
+	must((t.ClientID == "") == (t.Kind == storage.TokenInitial), "a %s of client %q", t.Kind, t.ClientID)
+	must(t.Subject == "" || t.Kind != storage.TokenPushed && t.Kind != storage.TokenInitial, "a %s of user %q", t.Kind, t.Subject)
 	must(t.ConsumedAt.IsZero() && len(t.Successor) == 0, "a %s that is born consumed", t.Kind)
 	_, ok := storage.GrantBorn(t.GrantID)
 	must(ok, "a %s whose GrantID %q is no UUIDv7", t.Kind, t.GrantID)
@@ -76,8 +80,7 @@ func (s *Store) ExchangeToken(ctx context.Context, kind storage.TokenKind, signa
 	seen := map[tokenKey]bool{}
 	for _, n := range next {
 		checkToken(n)
-		must(n.GrantID == row.GrantID && n.ClientID == row.ClientID && n.Subject == row.Subject, "a %s of another family", n.Kind)
-		must(!micro(n.GrantExpires).After(row.GrantExpires), "a %s that lengthens its family to %v", n.Kind, n.GrantExpires)
+		checkSuccessor(row, n)
 		if s.tokens[keyOf(n)] != nil || seen[keyOf(n)] {
 			return exists("id")
 		}
@@ -88,6 +91,18 @@ func (s *Store) ExchangeToken(ctx context.Context, kind storage.TokenKind, signa
 		s.putToken(n)
 	}
 	return nil
+}
+
+// checkSuccessor: what an exchange makes belongs to the family of what it consumed. A pushed request has no family yet: what it becomes begins one.
+func checkSuccessor(row, n *storage.Token) {
+	must(row.Kind != storage.TokenInitial, "a %s in exchange for an initial access token", n.Kind)
+	must(n.ClientID == row.ClientID, "a %s of another client", n.Kind)
+	if row.Kind == storage.TokenPushed {
+		must(n.Kind == storage.TokenCode || n.Kind == storage.TokenAccess, "a %s in exchange for a pushed request", n.Kind)
+		return
+	}
+	must(n.GrantID == row.GrantID && n.Subject == row.Subject, "a %s of another family", n.Kind)
+	must(!micro(n.GrantExpires).After(row.GrantExpires), "a %s that lengthens its family to %v", n.Kind, n.GrantExpires)
 }
 
 // over tells whether a token or its family is past its expiry.

@@ -33,6 +33,14 @@ func (s *Store) taken(u *storage.User) error {
 	return nil
 }
 
+// takenNew is taken for a user who is not stored yet.
+func (s *Store) takenNew(u *storage.User) error {
+	if s.users[u.Subject] != nil {
+		return exists("id")
+	}
+	return s.taken(u)
+}
+
 // stored returns the copy of u that goes into the table.
 func stored(u *storage.User) *storage.User {
 	u = clone(u)
@@ -51,16 +59,18 @@ func (s *Store) CreateUser(ctx context.Context, u *storage.User, password string
 		return err
 	}
 	defer end()
-	if s.users[u.Subject] != nil {
-		return exists("id")
-	}
-	if err := s.taken(u); err != nil {
+	if err := s.takenNew(u); err != nil {
 		return err
 	}
+	s.putUser(u, password)
+	return nil
+}
+
+// putUser stamps and stores a new user.
+func (s *Store) putUser(u *storage.User, password string) {
 	u.Created, u.Epoch = s.clock(), 0
 	u.Updated = u.Created
 	s.users[u.Subject] = &user{stored(u), password}
-	return nil
 }
 
 // User implements storage.UserStore.
@@ -122,9 +132,9 @@ func (s *Store) UpdateUser(ctx context.Context, subject string, change func(*sto
 	return loaded(u), nil
 }
 
-// signOut deletes a user's sessions and revokes by subject.
+// signOut ends a user's sessions and revokes by subject.
 func (s *Store) signOut(subject string) {
-	maps.DeleteFunc(s.sessions, func(_ string, b *storage.Session) bool { return b.Subject == subject })
+	s.endSessions(func(b *storage.Session) bool { return b.Subject == subject })
 	s.revoke(storage.Revocation{Kind: storage.RevokeSubject, ID: subject})
 }
 
@@ -139,6 +149,7 @@ func (s *Store) DeleteUser(ctx context.Context, subject string) error {
 		return storage.ErrNotFound
 	}
 	delete(s.users, subject)
+	maps.DeleteFunc(s.identities, func(_ account, i *storage.Identity) bool { return i.Subject == subject })
 	maps.DeleteFunc(s.consents, func(p pair, _ *storage.Consent) bool { return p.subject == subject })
 	maps.DeleteFunc(s.notices, func(_ string, n *storage.Notice) bool { return n.Subject == subject })
 	s.signOut(subject)

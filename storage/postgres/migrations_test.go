@@ -13,6 +13,7 @@ import (
 	"gatehouse/storage/migrate"
 	"gatehouse/storage/postgres"
 	"gatehouse/storage/postgres/postgrestest"
+	"gatehouse/storage/sqlstore"
 )
 
 func migrations(t *testing.T, url string) *migrate.Runner {
@@ -200,5 +201,68 @@ func TestPurgeSkipsRowsInUse(t *testing.T) {
 	}
 	if n, err := s.Purge(t.Context(), now, 10); n != 1 || err != nil {
 		t.Errorf("purged %d, %v, want the one that was in use", n, err)
+	}
+}
+
+// A client that is used between the moment in which Purge finds it expired and the one in which it would be deleted stays.
+func TestPurgeSparesClientTouchedMeanwhile(t *testing.T) {
+	var s *sqlstore.Store
+	now, touched := time.Now(), false
+	s = open(t, postgres.Options{Trace: func(text string) {
+		if strings.HasPrefix(text, "DELETE FROM clients") && !touched {
+			touched = true
+			if err := s.TouchClients(context.Background(), []string{"app"}, now.Add(time.Hour)); err != nil {
+				t.Error(err)
+			}
+		}
+	}})
+	if err := s.CreateClient(t.Context(), &storage.Client{ID: "app", Expires: now.Add(-storage.ClientGrace)}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Purge(t.Context(), now, 10); n != 0 || err != nil || !touched {
+		t.Errorf("purged %d (%v), want nothing; touched %v", n, err, touched)
+	}
+	if _, err := s.Client(t.Context(), "app"); err != nil {
+		t.Error(err)
+	}
+	if n, err := s.Purge(t.Context(), now.Add(2*time.Hour), 10); n == 0 || err != nil {
+		t.Errorf("purged %d (%v), want the client", n, err)
+	}
+}
+
+// Migrations 2 and 3 keep what is there: old clients never expire and want no logout tokens, old interactions came in the open, old sessions by a local sign-in.
+func TestMigrationKeepsRows(t *testing.T) {
+	url := postgrestest.Start(t)
+	s, now := open(t, postgres.Options{URL: url, AutoMigrate: true}), time.Now()
+	in := &storage.Interaction{ID: "in", Kind: storage.InteractionAccount, Created: now, Expires: now.Add(time.Hour)}
+	user := &storage.User{Subject: "ada", EmailKey: "ada@example.org"}
+	session := &storage.Session{ID: "sid", CookieHash: "cookie", Subject: "ada", AMR: []string{"pwd"}, Upstream: "google", ExternalID: "1", UpstreamSID: "sid",
+		UpstreamToken: []byte("sealed"), AuthTime: now, Created: now, LastSeen: now, Absolute: now.Add(time.Hour)}
+	if err := errors.Join(s.CreateClient(t.Context(), &storage.Client{ID: "app", Expires: now.Add(-storage.ClientGrace)}), s.CreateInteraction(t.Context(), in),
+		s.CreateUserIdentity(t.Context(), user, &storage.Identity{Upstream: "google", ExternalID: "1"}), s.CreateSession(t.Context(), session)); err != nil {
+		t.Fatal(err)
+	}
+	r := migrations(t, url)
+	if _, err := r.Down(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, postgres.Options{URL: url})
+	c, err := s.Client(t.Context(), "app")
+	got, inErr := s.Interaction(t.Context(), "in")
+	if err != nil || inErr != nil || !c.Expires.IsZero() || got.Source != "" {
+		t.Errorf("client %+v (%v), interaction %+v (%v)", c, err, got, inErr)
+	}
+	kept, owner, err := s.SessionByCookie(t.Context(), "cookie")
+	if err != nil || owner.EmailKey != user.EmailKey || len(kept.AMR) != 1 || kept.Upstream != "" || kept.ExternalID != "" || kept.UpstreamSID != "" {
+		t.Errorf("session %+v of %+v (%v)", kept, owner, err)
+	}
+	if token, err := s.UpstreamToken(t.Context(), "sid"); err != nil || token != nil {
+		t.Errorf("token %q (%v) of an old session", token, err)
+	}
+	if all, err := s.IdentitiesOf(t.Context(), "ada"); err != nil || len(all) != 0 {
+		t.Errorf("identities %v (%v) of an old user", all, err)
 	}
 }

@@ -34,8 +34,9 @@ type Options struct {
 	MaxConns int32
 }
 
-// dialect is what sqlstore must know about PostgreSQL.
-var dialect = sqlstore.Dialect{Lock: " FOR UPDATE", SkipLocked: " FOR UPDATE SKIP LOCKED", Row: "ctid", In: "%s = ANY (ARRAY(%s))", WritingCTE: true}
+// dialect is what sqlstore must know about PostgreSQL. A random UUID has 122 random bits, two have enough.
+var dialect = sqlstore.Dialect{Lock: " FOR UPDATE", SkipLocked: " FOR UPDATE SKIP LOCKED", Row: "ctid", In: "%s = ANY (ARRAY(%s))",
+	RandomID: "left(encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'hex'), 32)", WritingCTE: true}
 
 // dialTimeout bounds the making of a connection.
 const dialTimeout = 3 * time.Second

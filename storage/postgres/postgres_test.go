@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"testing"
 
 	"gatehouse/storage"
@@ -33,10 +34,31 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// Two handles on one database are what two nodes have.
+// Two handles on one database are what two nodes have. A deadlock would be repaired by trying again, after a second; it must not come to that.
 func TestContractShared(t *testing.T) {
 	storagetest.RunShared(t, func(t *testing.T, o storage.Options) (a, b storage.Store) {
 		url := postgrestest.Start(t)
+		watchDeadlocks(t, url)
 		return open(t, postgres.Options{Options: o, URL: url, AutoMigrate: true}), open(t, postgres.Options{Options: o, URL: url})
+	})
+}
+
+// watchDeadlocks makes the server look for deadlocks before the lock timeout hides them, and fails the test if it finds any. Call it before the database is opened.
+func watchDeadlocks(t *testing.T, url string) {
+	t.Helper()
+	conn := raw(t, url)
+	var database string
+	if err := conn.QueryRow(t.Context(), `SELECT current_database()`).Scan(&database); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), `ALTER DATABASE `+database+` SET deadlock_timeout = '100ms'`); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		var deadlocks int
+		err := conn.QueryRow(context.Background(), `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&deadlocks)
+		if err != nil || deadlocks != 0 {
+			t.Errorf("%d deadlocks (%v), want none", deadlocks, err)
+		}
 	})
 }

@@ -199,3 +199,40 @@ func TestWriterWaitsForAnotherProcess(t *testing.T) {
 		t.Errorf("the writer that waited: %v", err)
 	}
 }
+
+// Migrations 2 and 3 keep what is there: old clients never expire and want no logout tokens, old interactions came in the open, old sessions by a local sign-in.
+func TestMigrationKeepsRows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s, now := open(t, sqlite.Options{Path: path, AutoMigrate: true}), time.Now()
+	in := &storage.Interaction{ID: "in", Kind: storage.InteractionAccount, Created: now, Expires: now.Add(time.Hour)}
+	user := &storage.User{Subject: "ada", EmailKey: "ada@example.org"}
+	session := &storage.Session{ID: "sid", CookieHash: "cookie", Subject: "ada", AMR: []string{"pwd"}, Upstream: "google", ExternalID: "1", UpstreamSID: "sid",
+		UpstreamToken: []byte("sealed"), AuthTime: now, Created: now, LastSeen: now, Absolute: now.Add(time.Hour)}
+	if err := errors.Join(s.CreateClient(t.Context(), &storage.Client{ID: "app", Expires: now}), s.CreateInteraction(t.Context(), in),
+		s.CreateUserIdentity(t.Context(), user, &storage.Identity{Upstream: "google", ExternalID: "1"}), s.CreateSession(t.Context(), session)); err != nil {
+		t.Fatal(err)
+	}
+	r := migrations(t, path)
+	if _, err := r.Down(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, sqlite.Options{Path: path})
+	c, err := s.Client(t.Context(), "app")
+	got, inErr := s.Interaction(t.Context(), "in")
+	if err != nil || inErr != nil || !c.Expires.IsZero() || got.Source != "" {
+		t.Errorf("client %+v (%v), interaction %+v (%v)", c, err, got, inErr)
+	}
+	kept, owner, err := s.SessionByCookie(t.Context(), "cookie")
+	if err != nil || owner.EmailKey != user.EmailKey || len(kept.AMR) != 1 || kept.Upstream != "" || kept.ExternalID != "" || kept.UpstreamSID != "" {
+		t.Errorf("session %+v of %+v (%v)", kept, owner, err)
+	}
+	if token, err := s.UpstreamToken(t.Context(), "sid"); err != nil || token != nil {
+		t.Errorf("token %q (%v) of an old session", token, err)
+	}
+	if all, err := s.IdentitiesOf(t.Context(), "ada"); err != nil || len(all) != 0 {
+		t.Errorf("identities %v (%v) of an old user", all, err)
+	}
+}

@@ -36,6 +36,9 @@ type Options struct {
 // lockWait is how long a writer waits for the one before it, in this process or another.
 const lockWait = 5 * time.Second
 
+// dialect is what sqlstore must know about SQLite.
+var dialect = sqlstore.Dialect{Row: "rowid", In: "%s IN (%s)", RandomID: "lower(hex(randomblob(16)))"}
+
 // Open opens the store. An error says what is wrong with the file or what to do about its schema.
 func Open(ctx context.Context, o Options) (*sqlstore.Store, error) {
 	writer, err := connect(ctx, o.Path)
@@ -53,7 +56,7 @@ func Open(ctx context.Context, o Options) (*sqlstore.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", o.Path, err)
 	}
-	return sqlstore.New(sqlstore.Options{Options: o.Options, DB: db, Dialect: sqlstore.Dialect{Row: "rowid", In: "%s IN (%s)"}}), nil
+	return sqlstore.New(sqlstore.Options{Options: o.Options, DB: db, Dialect: dialect}), nil
 }
 
 // Migrations returns the runner of "gatehouse migrate" for a file; it is created if it is missing. The caller closes the runner.

@@ -48,6 +48,8 @@ type Dialect struct {
 	// Row names a row's place in its table, and In is the text of "%s is one of the rows of %s", written so that the planner looks rows up one by one,
 	// whatever it believes about the size of the table.
 	Row, In string
+	// RandomID is an expression for 128 random bits in hex, another one in each row.
+	RandomID string
 	// WritingCTE says that WITH may hold an UPDATE ... RETURNING.
 	WritingCTE bool
 }

@@ -101,6 +101,9 @@ func taken(err error) error {
 	if !errors.As(err, &c) {
 		return err
 	}
+	if strings.Contains(c.Constraint, "identities") {
+		return &storage.ExistsError{Field: "identity"}
+	}
 	for _, field := range []string{"email", "username"} {
 		if strings.Contains(c.Constraint, field) {
 			return &storage.ExistsError{Field: field}

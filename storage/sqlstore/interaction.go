@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	interactionColumns = `id, kind, params, return_to, binder, subject, session_id, proofs, created, expires, consumed_at`
-	insertInteraction  = `INSERT INTO interactions (` + interactionColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	interactionColumns = `id, kind, params, return_to, binder, subject, session_id, proofs, created, expires, consumed_at, source`
+	insertInteraction  = `INSERT INTO interactions (` + interactionColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 	selectInteraction  = `SELECT ` + interactionColumns + ` FROM interactions WHERE id = $1 AND expires > $2`
 	updateInteraction  = `UPDATE interactions SET kind = $2, params = $3, return_to = $4, binder = $5, subject = $6, session_id = $7, proofs = $8,
-		expires = $9 WHERE id = $1`
+		expires = $9, source = $10 WHERE id = $1`
 	consumeInteraction = `UPDATE interactions SET consumed_at = $2 WHERE id = $1 AND consumed_at = 0 AND expires > $2`
 )
 
@@ -24,7 +24,8 @@ func readInteraction(scan Scan) (*storage.Interaction, error) {
 		proofs                     []byte
 		created, expires, consumed int64
 	)
-	if err := scan(&i.ID, &kind, &params, &i.ReturnTo, &i.Binder, &i.Subject, &i.SessionID, &proofs, &created, &expires, &consumed); err != nil {
+	if err := scan(&i.ID, &kind, &params, &i.ReturnTo, &i.Binder, &i.Subject, &i.SessionID, &proofs, &created, &expires, &consumed,
+		&i.Source); err != nil {
 		return nil, err
 	}
 	if params != "" {
@@ -45,7 +46,7 @@ func (s *Store) CreateInteraction(ctx context.Context, i *storage.Interaction) e
 		return err
 	}
 	_, err = s.exec(ctx, insertInteraction, i.ID, string(i.Kind), i.Params.Encode(), i.ReturnTo, i.Binder, i.Subject, i.SessionID, proofs,
-		micros(i.Created), micros(i.Expires), micros(i.ConsumedAt))
+		micros(i.Created), micros(i.Expires), micros(i.ConsumedAt), i.Source)
 	return err
 }
 
@@ -74,7 +75,7 @@ func (s *Store) UpdateInteraction(ctx context.Context, id string, change func(*s
 			return err
 		}
 		_, err = q.Exec(ctx, updateInteraction, id, string(i.Kind), i.Params.Encode(), i.ReturnTo, i.Binder, i.Subject, i.SessionID, proofs,
-			micros(i.Expires))
+			micros(i.Expires), i.Source)
 		return err
 	})
 	if err != nil {

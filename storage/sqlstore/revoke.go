@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +41,11 @@ var filters = map[storage.RevocationKind]string{
 
 // deleteText takes the rows of a filter family by family and parents before children, locks included, so that two revocations never wait for each
 // other in a circle.
-func (d Dialect) deleteText(filter string) string {
-	doomed := fmt.Sprintf(`SELECT signature, kind FROM tokens WHERE %s AND grant_id < $1 ORDER BY grant_id, n LIMIT $2%s`, filter, d.Lock)
+func (d Dialect) deleteText(filter string) string { return d.deleteBy(filter, `grant_id`) }
+
+// deleteBy is deleteText with an expression for the grant's id.
+func (d Dialect) deleteBy(filter, grant string) string {
+	doomed := fmt.Sprintf(`SELECT signature, kind FROM tokens WHERE %s AND %s < $1 ORDER BY %[2]s, n LIMIT $2%[3]s`, filter, grant, d.Lock)
 	return `WITH doomed AS MATERIALIZED (` + doomed + `) DELETE FROM tokens WHERE (signature, kind) IN (SELECT signature, kind FROM doomed)`
 }
 
@@ -89,22 +93,59 @@ func (s *Store) revoke(ctx context.Context, q Query, r storage.Revocation) (int,
 			args = []any{doomed, revokeBatch, subject, client}
 		}
 	}
-	total := 0
-	for {
+	n, err := drain(ctx, q, text, args, doomed, below)
+	if err != nil {
+		return 0, err
+	}
+	return n, s.record(ctx, q, r.Kind, r.ID, micros(before), below, micros(now.Add(s.ttl)))
+}
+
+// drain repeats a statement that deletes tokens until it finds none and returns how many it deleted.
+func drain(ctx context.Context, q Query, text string, args []any, doomed, below string) (int, error) {
+	for total := 0; ; {
 		n, err := q.Exec(ctx, text, args...)
 		if err != nil {
 			return 0, err
 		}
 		total += int(n)
-		if n < revokeBatch && doomed != below {
+		switch {
+		case n < revokeBatch && doomed != below:
 			// New families may come as fast as they go. From here on only those that the revocation names count, and they end.
 			doomed, args[0] = below, below
-			continue
-		}
-		if n == 0 {
-			return total, s.record(ctx, q, r.Kind, r.ID, micros(before), below, micros(now.Add(s.ttl)))
+		case n == 0:
+			return total, nil
 		}
 	}
+}
+
+// sessionBatch is of how many sessions one statement revokes the tokens.
+const sessionBatch = 20
+
+// sessionsText is deleteText for sessionBatch sessions, whose ids are $3 and what follows. The expression keeps PostgreSQL from going through all grants in their
+// order until it has seen enough.
+func (d Dialect) sessionsText() string {
+	ids := repeat(sessionBatch, `, `, func(i int) string { return fmt.Sprintf("$%d", i+3) })
+	return d.deleteBy(`session_id IN (`+ids+`) AND session_id <> ''`, `grant_id || ''`)
+}
+
+// revokeSessions is revoke by session for several at once. Going through them one after the other would take tokens in an order that waits in a circle with the
+// revocation of a client, and the lock of the topic before the last tokens.
+func (s *Store) revokeSessions(ctx context.Context, q Query, ids []string) error {
+	now := s.now()
+	before := now.Truncate(time.Millisecond)
+	below := bornBelow(before.Add(time.Millisecond))
+	for batch := range slices.Chunk(ids, sessionBatch) {
+		args := filled([]any{everyGrant, revokeBatch}, batch, sessionBatch)
+		if _, err := drain(ctx, q, s.dialect.sessionsText(), args, everyGrant, below); err != nil {
+			return err
+		}
+	}
+	for _, id := range ids {
+		if err := s.record(ctx, q, storage.RevokeSession, id, micros(before), below, micros(now.Add(s.ttl))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // record bumps the topic and writes the revocation row with the new version.

@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"slices"
@@ -13,26 +14,28 @@ import (
 	"gatehouse/storage"
 )
 
-// home is a user with a client, a session and one token of each kind.
+// home is a user with an identity, a client, a session and one token of each kind.
 type home struct {
-	user    *storage.User
-	client  *storage.Client
-	session *storage.Session
-	tokens  map[storage.TokenKind]*storage.Token
+	user     *storage.User
+	identity *storage.Identity
+	client   *storage.Client
+	session  *storage.Session // that came by the identity
+	tokens   map[storage.TokenKind]*storage.Token
 }
 
 func newHome(t testing.TB, s storage.Store) *home {
 	t.Helper()
 	id, now := uuid.NewString(), time.Now()
 	h := &home{
-		user:   &storage.User{Subject: "user-" + id, EmailKey: id + "@example.org", UsernameKey: id},
-		client: &storage.Client{ID: "client-" + id},
+		user:     &storage.User{Subject: "user-" + id, EmailKey: id + "@example.org", EmailVerified: true, UsernameKey: id},
+		identity: &storage.Identity{Upstream: "google", ExternalID: id, Subject: "user-" + id},
+		client:   &storage.Client{ID: "client-" + id, BackchannelLogoutURI: "https://rp.example/logout", Expires: now.Add(time.Hour)},
 		session: &storage.Session{ID: "sid-" + id, CookieHash: "cookie-" + id, Subject: "user-" + id, AuthTime: now, Created: now, LastSeen: now,
-			Absolute: now.Add(time.Hour)},
+			Absolute: now.Add(time.Hour), Upstream: "google", ExternalID: id, UpstreamSID: id, UpstreamToken: []byte("sealed")},
 		tokens: make(map[storage.TokenKind]*storage.Token),
 	}
 	ctx := t.Context()
-	err := errors.Join(s.CreateUser(ctx, h.user, "hash"), s.CreateClient(ctx, h.client), s.CreateSession(ctx, h.session))
+	err := errors.Join(s.CreateUser(ctx, h.user, "hash"), s.CreateIdentity(ctx, h.identity, 0), s.CreateClient(ctx, h.client), s.CreateSession(ctx, h.session))
 	for _, kind := range []storage.TokenKind{storage.TokenCode, storage.TokenRefresh, storage.TokenAccess} {
 		h.tokens[kind] = h.token(kind)
 		err = errors.Join(err, s.CreateToken(ctx, h.tokens[kind]))
@@ -80,6 +83,11 @@ func TestStatementCounts(t *testing.T) {
 				return e.ExchangeToken(ctx, refresh.Kind, refresh.Signature, []byte("s"), h.token(storage.TokenRefresh), h.token(storage.TokenAccess))
 			}},
 			{"Remember", 1, func() error { return e.Remember(ctx, uuid.NewString(), time.Now().Add(time.Hour)) }},
+			{"Identity", 1, func() error { _, _, err := e.Identity(ctx, h.identity.Upstream, h.identity.ExternalID); return err }},
+			{"TouchIdentity", 1, func() error { return e.TouchIdentity(ctx, "google", h.identity.ExternalID, "label", nil, time.Now()) }},
+			{"CreateIdentity", 1, func() error {
+				return e.CreateIdentity(ctx, &storage.Identity{Upstream: "github", ExternalID: h.user.Subject, Subject: h.user.Subject}, 0)
+			}},
 			{"TouchSession", 1, func() error { return e.TouchSession(ctx, h.session.ID, time.Now()) }},
 		} {
 			t.Run(test.name, func(t *testing.T) {
@@ -92,6 +100,39 @@ func TestStatementCounts(t *testing.T) {
 					t.Errorf("%d statements, want %d:\n%s", len(texts), test.want, strings.Join(texts, "\n"))
 				}
 			})
+		}
+	})
+}
+
+// Ending a session costs the same however many clients it has to tell, and ending all of a user's no more than one.
+func TestEndOfSessionsIsOneInsert(t *testing.T) {
+	onEngines(t, func(t *testing.T, e *engine) {
+		ctx := t.Context()
+		count := func(clients int, end func(h *home) error) int {
+			h := newHome(t, e)
+			for range clients {
+				c := &storage.Client{ID: uuid.NewString(), BackchannelLogoutURI: "https://rp.example/logout"}
+				if err := errors.Join(e.CreateClient(ctx, c), e.AddSessionClient(ctx, h.session.ID, c.ID)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			texts := e.during(func() {
+				if err := end(h); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if rows, err := e.ClaimLogouts(ctx, time.Now(), time.Hour, 1000); err != nil || len(rows) != clients {
+				t.Errorf("%d deliveries (%v), want %d", len(rows), err, clients)
+			}
+			return len(texts)
+		}
+		endOne := func(h *home) error { return e.EndSession(ctx, h.session.ID) }
+		endAll := func(h *home) error { return e.SetPassword(ctx, h.user.Subject, "new") }
+		if none, many := count(0, endOne), count(30, endOne); many != none {
+			t.Errorf("EndSession: %d statements for 30 clients, %d for none", many, none)
+		}
+		if one, all := count(30, endOne), count(30, endAll); all > one+1 {
+			t.Errorf("SetPassword: %d statements, EndSession %d", all, one)
 		}
 	})
 }
@@ -151,10 +192,18 @@ func furnish(t *testing.T, e *engine, h *home) *storage.Interaction {
 		e.PutLogo(ctx, &storage.Logo{ClientID: h.client.ID, Fetched: now}),
 		e.GrantConsent(ctx, &storage.Consent{Subject: h.user.Subject, ClientID: h.client.ID, Scopes: []string{"openid"}}),
 		e.CreateNotice(ctx, &storage.Notice{ID: id, Subject: h.user.Subject, Kind: "refresh_reuse", Created: now}),
-		e.CreateSecret(ctx, id, []byte{1}), e.Remember(ctx, id, now.Add(time.Hour))); err != nil {
+		e.CreateSecret(ctx, id, []byte{1}), e.Remember(ctx, id, now.Add(time.Hour)), queued(ctx, e, h)); err != nil {
 		t.Fatal(err)
 	}
 	return in
+}
+
+// queued makes the home's client one of its session, and of a second one that ends and leaves a delivery.
+func queued(ctx context.Context, e *engine, h *home) error {
+	ended := *h.session
+	ended.ID, ended.CookieHash = "ended-"+h.session.ID, "ended-"+h.session.CookieHash
+	return errors.Join(e.AddSessionClient(ctx, h.session.ID, h.client.ID), e.CreateSession(ctx, &ended),
+		e.AddSessionClient(ctx, ended.ID, h.client.ID), e.EndSession(ctx, ended.ID))
 }
 
 // everything calls every method once, so that every statement is seen.
@@ -171,6 +220,7 @@ func everything(t *testing.T, e *engine) {
 		return []*storage.SigningKey{{KID: "old", Public: []byte{1}, RemoveAt: now.Add(-2 * 365 * 24 * time.Hour)}}, nil
 	}))
 	reads(ctx, e, h, in, add)
+	federation(ctx, e, add, newHome(t, e), newHome(t, e))
 	add(e.RehashPassword(ctx, h.user.Subject, "hash", "new"))
 	add(e.TouchSession(ctx, h.session.ID, now.Add(time.Second)))
 	_, err = e.UpdateClient(ctx, h.client.ID, func(*storage.Client) error { return nil })
@@ -195,7 +245,14 @@ func everything(t *testing.T, e *engine) {
 	add(e.DismissNotice(ctx, h.user.Subject, in.ID))
 	add(e.SetPassword(ctx, h.user.Subject, "x"))
 	add(e.DeleteUser(ctx, h.user.Subject))
+	_, err = e.ClaimLogouts(ctx, now, time.Minute, 10)
+	add(err)
+	add(e.RetryLogout(ctx, in.ID, now, true))
+	add(e.FinishLogout(ctx, in.ID))
 	add(e.DeleteClient(ctx, h.client.ID))
+	add(e.TouchClients(ctx, []string{k.client.ID}, now.Add(time.Hour)))
+	_, err = e.UpdateClient(ctx, k.client.ID, func(c *storage.Client) error { c.Expires = now; return nil })
+	add(err)
 	_, err = e.Purge(ctx, now, 100)
 	add(err)
 	add(e.Ping(ctx))
@@ -217,7 +274,7 @@ func TestStatementsUseIndexes(t *testing.T) {
 		for _, text := range e.during(func() { everything(t, e) }) {
 			seen[text] = true
 		}
-		if len(seen) < 60 {
+		if len(seen) < 75 {
 			t.Errorf("only %d statements seen", len(seen))
 		}
 		for text := range seen {
@@ -246,7 +303,7 @@ var (
 
 // scanned is the table that a step of a plan reads from end to end, by an index or not; next is the step after it.
 func scanned(step, next string) string {
-	if m := sqliteScan.FindStringSubmatch(step); m != nil && m[1] != "doomed" && m[1] != "CONSTANT" {
+	if m := sqliteScan.FindStringSubmatch(step); m != nil && !slices.Contains([]string{"doomed", "touched", "CONSTANT"}, m[1]) {
 		return m[1]
 	}
 	if m := wholeScan.FindStringSubmatch(step); m != nil {

@@ -64,7 +64,8 @@ func TestRetryEndsWithItsCaller(t *testing.T) {
 
 func TestTakenFieldIsNamed(t *testing.T) {
 	for constraint, want := range map[string]string{"users_email": "email", "users.email_key": "email", "users_username": "username",
-		"users.username_key": "username", "users_pkey": "id", "tokens.signature, tokens.kind": "id", "sessions_cookie_hash_key": "id"} {
+		"users.username_key": "username", "users_pkey": "id", "identities_pkey": "identity",
+		"identities.upstream, identities.external_id": "identity", "tokens.signature, tokens.kind": "id", "sessions_cookie_hash_key": "id"} {
 		var exists *storage.ExistsError
 		if err := taken(&Conflict{Constraint: constraint}); !errors.As(err, &exists) || exists.Field != want {
 			t.Errorf("%s: %v, want %s", constraint, err, want)

@@ -8,8 +8,10 @@ import (
 
 const (
 	userColumns = `subject, email, email_key, email_verified, username, username_key, disabled, epoch, claims, created, updated`
-	insertUser  = `INSERT INTO users (` + userColumns + `, password) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11)`
-	selectUser  = `SELECT ` + userColumns + ` FROM users WHERE subject = $1`
+	// joinedUser is userColumns of the users u of a JOIN.
+	joinedUser = `u.subject, u.email, u.email_key, u.email_verified, u.username, u.username_key, u.disabled, u.epoch, u.claims, u.created, u.updated`
+	insertUser = `INSERT INTO users (` + userColumns + `, password) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11)`
+	selectUser = `SELECT ` + userColumns + ` FROM users WHERE subject = $1`
 	// Two indexes, each of which leaves the empty keys out.
 	selectLogin = `SELECT ` + userColumns + `, password FROM users
 		WHERE (email_key = $1 AND email_key <> '') OR (username_key = $1 AND username_key <> '') LIMIT 1`
@@ -21,7 +23,6 @@ const (
 	setPassword    = `UPDATE users SET password = $2, epoch = epoch + 1 WHERE subject = $1`
 	rehashPassword = `UPDATE users SET password = $3 WHERE subject = $1 AND password = $2`
 
-	deleteUserSessions = `DELETE FROM sessions WHERE subject = $1`
 	deleteUserConsents = `DELETE FROM consents WHERE subject = $1`
 	deleteUserNotices  = `DELETE FROM notices WHERE subject = $1`
 )
@@ -60,15 +61,23 @@ func readUser(scan Scan) (*storage.User, error) {
 
 // CreateUser implements storage.UserStore.
 func (s *Store) CreateUser(ctx context.Context, u *storage.User, password string) error {
+	args, err := s.newUser(u, password)
+	if err != nil {
+		return err
+	}
+	_, err = s.exec(ctx, insertUser, args...)
+	return err
+}
+
+// newUser stamps a user and returns the values of insertUser.
+func (s *Store) newUser(u *storage.User, password string) ([]any, error) {
 	now := s.now()
 	u.Created, u.Updated, u.Epoch = now, now, 0
 	claims, err := encode(u.Claims)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = s.exec(ctx, insertUser, u.Subject, u.Email, u.EmailKey, u.EmailVerified, u.Username, u.UsernameKey, u.Disabled, claims,
-		micros(now), micros(now), password)
-	return err
+	return []any{u.Subject, u.Email, u.EmailKey, u.EmailVerified, u.Username, u.UsernameKey, u.Disabled, claims, micros(now), micros(now), password}, nil
 }
 
 // User implements storage.UserStore.
@@ -125,14 +134,14 @@ func (s *Store) UpdateUser(ctx context.Context, subject string, change func(*sto
 
 // expel ends a user's sessions and revokes by subject.
 func (s *Store) expel(ctx context.Context, q Query, subject string) error {
-	if _, err := q.Exec(ctx, deleteUserSessions, subject); err != nil {
+	if err := s.endSessions(ctx, q, byUser, subject); err != nil {
 		return err
 	}
 	_, err := s.revoke(ctx, q, storage.Revocation{Kind: storage.RevokeSubject, ID: subject})
 	return err
 }
 
-// DeleteUser implements storage.UserStore. The password is a column of the row.
+// DeleteUser implements storage.UserStore. The password is a column of the row; identities go with it.
 func (s *Store) DeleteUser(ctx context.Context, subject string) error {
 	return s.tx(ctx, func(q Query) error {
 		if err := found(q.Exec(ctx, deleteUser, subject)); err != nil {

@@ -11,24 +11,30 @@ import (
 func testCascades(t *testing.T, open Opener) {
 	newFixture(t, open).run(t, []rule{
 		{"DeleteUser", cascadeDeleteUser}, {"SetPassword", cascadeSetPassword}, {"DisableUser", cascadeDisableUser},
-		{"DeleteClient", cascadeDeleteClient}, {"DisableClient", cascadeDisableClient}, {"RevokeConsent", cascadeRevokeConsent},
-		{"EndSession", cascadeEndSession}, {"MissingStillRevokes", cascadeMissing},
+		{"DeleteClient", cascadeDeleteClient}, {"ExpiredClient", cascadeExpiredClient}, {"DisableClient", cascadeDisableClient}, {"RevokeConsent", cascadeRevokeConsent},
+		{"EndSession", cascadeEndSession}, {"EndUpstreamSessions", cascadeEndUpstream}, {"DeleteIdentity", cascadeDeleteIdentity}, {"AdoptUser", cascadeAdoptUser},
+		{"MissingStillRevokes", cascadeMissing},
 	})
 }
 
 // home is a user with all that can belong to one, and a neighbour with the same.
 type home struct {
-	user    *storage.User
-	client  *storage.Client
-	session *storage.Session
-	notice  *storage.Notice
-	tokens  []*storage.Token
+	user     *storage.User
+	identity *storage.Identity
+	client   *storage.Client
+	session  *storage.Session // that came by the identity
+	notice   *storage.Notice
+	tokens   []*storage.Token
 }
 
 func (f *fixture) home(t *testing.T) *home {
 	t.Helper()
-	h := &home{user: f.user(t), client: f.client(t)}
-	h.session = f.session(t, h.user.Subject)
+	h := &home{user: f.user(t), client: f.listener(t)}
+	ended := f.session(t, h.user.Subject)
+	f.visit(t, ended, h.client)
+	need(t, f.EndSession(bg, ended.ID))
+	h.identity = f.identity(t, h.user.Subject)
+	h.session = f.sessionBy(t, h.identity)
 	h.tokens = f.household(t, h.user.Subject, h.client.ID, h.session.ID)
 	f.grant(t, h.user.Subject, h.client.ID, []string{"openid"}, nil)
 	h.notice = &storage.Notice{ID: name("notice"), Subject: h.user.Subject, Kind: "refresh_reuse", ClientID: h.client.ID, Created: f.clock.Now()}
@@ -52,6 +58,8 @@ func (f *fixture) has(t *testing.T, h *home) map[string]bool {
 	note("user", err)
 	_, _, err = f.UserByLogin(bg, h.user.EmailKey)
 	note("login", err)
+	_, _, err = f.Identity(bg, h.identity.Upstream, h.identity.ExternalID)
+	note("identity", err)
 	_, err = f.Client(bg, h.client.ID)
 	note("client", err)
 	_, err = f.Logo(bg, h.client.ID)
@@ -68,6 +76,9 @@ func (f *fixture) has(t *testing.T, h *home) map[string]bool {
 	need(t, err)
 	if len(notices) > 0 {
 		left["notice"] = true
+	}
+	if len(f.deliveries(t, h.user.Subject)) > 0 {
+		left["delivery"] = true
 	}
 	return left
 }
@@ -101,7 +112,7 @@ func clientOf(t *storage.Token) string { return t.ClientID }
 func cascadeDeleteUser(t *testing.T, f *fixture) {
 	var h *home
 	f.cascade(t, func(it *home) error { h = it; return f.DeleteUser(bg, h.user.Subject) }, storage.RevokeSubject, subjectOf,
-		"user", "login", "session", "consent", "notice")
+		"user", "login", "identity", "session", "consent", "notice")
 	wantErr(t, "again", f.DeleteUser(bg, h.user.Subject), storage.ErrNotFound)
 	need(t, f.CreateUser(bg, &storage.User{Subject: name("user"), EmailKey: h.user.EmailKey, UsernameKey: h.user.UsernameKey}, ""))
 	_, password, err := f.UserByLogin(bg, h.user.EmailKey)
@@ -122,10 +133,20 @@ func cascadeDisableUser(t *testing.T, f *fixture) {
 
 func cascadeDeleteClient(t *testing.T, f *fixture) {
 	before := versions(t, f)[storage.TopicClients]
-	f.cascade(t, func(h *home) error { return f.DeleteClient(bg, h.client.ID) }, storage.RevokeClient, clientOf, "client", "logo", "consent")
+	f.cascade(t, func(h *home) error { return f.DeleteClient(bg, h.client.ID) }, storage.RevokeClient, clientOf, "client", "logo", "consent", "delivery")
 	if versions(t, f)[storage.TopicClients] <= before+1 {
 		t.Error("the version of the clients did not grow with the deletion")
 	}
+}
+
+// cascadeExpiredClient: a client that expires goes as a deleted one.
+func cascadeExpiredClient(t *testing.T, f *fixture) {
+	f.cascade(t, func(h *home) error {
+		_, err := f.UpdateClient(bg, h.client.ID, func(c *storage.Client) error { c.Expires = f.clock.Now().Add(-storage.ClientGrace); return nil })
+		need(t, err)
+		_, err = f.Purge(bg, f.clock.Now(), 1000)
+		return err
+	}, storage.RevokeClient, clientOf, "client", "logo", "consent", "delivery")
 }
 
 func cascadeDisableClient(t *testing.T, f *fixture) {
@@ -143,6 +164,26 @@ func cascadeRevokeConsent(t *testing.T, f *fixture) {
 func cascadeEndSession(t *testing.T, f *fixture) {
 	f.cascade(t, func(h *home) error { return f.EndSession(bg, h.session.ID) }, storage.RevokeSession,
 		func(t *storage.Token) string { return t.SessionID }, "session")
+}
+
+func cascadeEndUpstream(t *testing.T, f *fixture) {
+	f.cascade(t, func(h *home) error {
+		_, err := f.EndUpstreamSessions(bg, h.session.Upstream, h.session.ExternalID, "")
+		return err
+	}, storage.RevokeSession, func(t *storage.Token) string { return t.SessionID }, "session")
+}
+
+func cascadeDeleteIdentity(t *testing.T, f *fixture) {
+	f.cascade(t, func(h *home) error {
+		return f.DeleteIdentity(bg, h.user.Subject, h.identity.Upstream, h.identity.ExternalID, false)
+	},
+		storage.RevokeSession, func(t *storage.Token) string { return t.SessionID }, "identity", "session")
+}
+
+// cascadeAdoptUser: a consent of the squatter's could be for a client of the squatter's.
+func cascadeAdoptUser(t *testing.T, f *fixture) {
+	f.cascade(t, func(h *home) error { _, err := f.AdoptUser(bg, h.user.EmailKey, account("")); return err }, storage.RevokeSubject, subjectOf,
+		"identity", "session", "consent")
 }
 
 // cascadeMissing: tokens may outlive the session or the consent that they came from, and must still be reachable by its name.

@@ -2,6 +2,8 @@ package storagetest
 
 import (
 	"encoding/json"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,13 +31,23 @@ func (f *fixture) fullClient() *storage.Client {
 		TOSURI: "https://a.example/t", Contacts: []string{"x@a.example"}, IDTokenAlg: "RS256", AccessTokenAlg: "ES256", DefaultMaxAge: &maxAge,
 		RequireAuthTime: true, Lifetimes: storage.Lifetimes{AccessToken: time.Minute, IDToken: 2 * time.Minute, RefreshIdle: time.Hour,
 			RefreshAbsolute: 90 * 24 * time.Hour},
-		Secrets:      []storage.ClientSecret{{Hash: "$sha256$abc", Created: micro(now)}, {Hash: "$2a$x", Created: micro(now), Expires: micro(now.Add(time.Hour))}},
-		RegisteredBy: "operator",
+		Secrets: []storage.ClientSecret{{Hash: "$sha256$abc", Created: micro(now)}, {Hash: "$2a$x", Created: micro(now), Expires: micro(now.Add(time.Hour))},
+			{Sealed: []byte("\x00\xffsealed"), Created: micro(now)}},
+		RegisteredBy: "operator", DefaultACR: []string{"1"}, UserinfoAlg: "ES256", InitiateLoginURI: "https://a.example/start", SubjectType: "pairwise",
+		SectorIdentifierURI: "https://s.example/uris", Sector: "s.example", RequestURIs: []string{"https://a.example/r#1"}, RequestObjectAlg: "PS256",
+		RequireSignedRequestObject: true, RequirePAR: true, BackchannelLogoutURI: "https://a.example/back", BackchannelLogoutSessionRequired: true,
+		FrontchannelLogoutURI: "https://a.example/front", FrontchannelLogoutSessionRequired: true, Upstream: "corp", SoftwareID: "s", SoftwareVersion: "1 ü",
+		RegistrationToken: "sig",
 	}
 }
 
 func clientRoundTrip(t *testing.T, f *fixture) {
 	c := f.fullClient()
+	for field, value := range reflect.ValueOf(*c).Fields() {
+		if unset := []string{"Disabled", "Created", "Updated", "Expires"}; value.IsZero() && !slices.Contains(unset, field.Name) {
+			t.Errorf("field %s is not tried", field.Name)
+		}
+	}
 	need(t, f.CreateClient(bg, c))
 	got, err := f.Client(bg, c.ID)
 	need(t, err)

@@ -58,9 +58,27 @@ func writesWith(ctx context.Context, f *fixture, h *home) map[string]func() erro
 		},
 		"TouchSession": func() error { return f.TouchSession(ctx, h.session.ID, now.Add(time.Minute)) },
 		"EndSession":   func() error { return f.EndSession(ctx, h.session.ID) },
+		"EndUpstreamSessions": func() error {
+			_, err := f.EndUpstreamSessions(ctx, h.session.Upstream, h.session.ExternalID, "")
+			return err
+		},
+		"CreateIdentity": func() error { return f.CreateIdentity(ctx, account(h.user.Subject), 0) },
+		"CreateUserIdentity": func() error {
+			return f.CreateUserIdentity(ctx, &storage.User{Subject: name("user")}, account(""))
+		},
+		"AdoptUser":     func() error { _, err := f.AdoptUser(ctx, h.user.EmailKey, account("")); return err },
+		"TouchIdentity": func() error { return f.TouchIdentity(ctx, h.identity.Upstream, h.identity.ExternalID, "x", nil, now) },
+		"DeleteIdentity": func() error {
+			return f.DeleteIdentity(ctx, h.user.Subject, h.identity.Upstream, h.identity.ExternalID, true)
+		},
 		"CreateInteraction": func() error {
 			return f.CreateInteraction(ctx, &storage.Interaction{ID: name("in"), Kind: storage.InteractionAccount, Expires: now.Add(time.Hour)})
 		},
+		"AddSessionClient":   func() error { return f.AddSessionClient(ctx, h.session.ID, h.client.ID) },
+		"ClaimLogouts":       func() error { _, err := f.ClaimLogouts(ctx, now, time.Minute, 10); return err },
+		"RetryLogout":        func() error { return f.RetryLogout(ctx, name("delivery"), now, true) },
+		"FinishLogout":       func() error { return f.FinishLogout(ctx, name("delivery")) },
+		"TouchClients":       func() error { return f.TouchClients(ctx, []string{h.client.ID}, now) },
 		"ConsumeInteraction": func() error { return f.ConsumeInteraction(ctx, name("in")) },
 		"GrantConsent": func() error {
 			return f.GrantConsent(ctx, &storage.Consent{Subject: h.user.Subject, ClientID: h.client.ID, Scopes: []string{"x"}, Created: now, Updated: now})
@@ -99,7 +117,12 @@ func readsWith(ctx context.Context, f *fixture, h *home) map[string]func() error
 		"UserByLogin":     func() error { _, _, err := f.UserByLogin(ctx, h.user.EmailKey); return err },
 		"ListUsers":       func() error { _, err := f.ListUsers(ctx, "", 10); return err },
 		"SessionByCookie": func() error { _, _, err := f.SessionByCookie(ctx, h.session.CookieHash); return err },
+		"Identity":        func() error { _, _, err := f.Identity(ctx, h.identity.Upstream, h.identity.ExternalID); return err },
+		"IdentitiesOf":    func() error { _, err := f.IdentitiesOf(ctx, h.user.Subject); return err },
+		"UpstreamToken":   func() error { _, err := f.UpstreamToken(ctx, h.session.ID); return err },
 		"SessionsOf":      func() error { _, err := f.SessionsOf(ctx, h.user.Subject); return err },
+		"ListSessions":    func() error { _, err := f.ListSessions(ctx, "", 10); return err },
+		"SessionClients":  func() error { _, err := f.SessionClients(ctx, h.session.ID); return err },
 		"Interaction":     func() error { _, err := f.Interaction(ctx, name("in")); return err },
 		"Consent":         func() error { _, err := f.Consent(ctx, h.user.Subject, h.client.ID); return err },
 		"ConsentsOf":      func() error { _, err := f.ConsentsOf(ctx, h.user.Subject); return err },

@@ -10,6 +10,9 @@
 //   - a session's UserAgent may be anything; the parameters of an interaction come back byte for byte;
 //   - ids are ordered by their bytes, whatever the collation of the database;
 //   - a key that a backend cannot hold (NUL in PostgreSQL) is a key that no row has: lookups answer ErrNotFound, not ErrUnavailable;
+//   - an identity that may not be tied to its user is ErrNotFound before it is ErrExists, and a taken key of the user's comes before a taken account;
+//   - TouchIdentity stores label and tokens whatever at is, and a label may be anything, as a UserAgent may;
+//   - DeleteIdentity ends sessions of its subject only, and EndUpstreamSessions counts sessions past Absolute that are not purged yet;
 //   - a token that was stored after its grant was revoked can no longer be exchanged;
 //   - ExchangeToken whose next token has a taken signature answers ErrExists and consumes nothing;
 //   - revoking the same thing again never takes back what the first revocation killed.

@@ -50,8 +50,8 @@ type hostileTrip struct {
 }
 
 func hostile(t *testing.T, f *fixture, s string, mayRefuse bool) {
-	trips := []hostileTrip{f.hostileClient(s), f.hostileUser(s), f.hostileSession(t, s), f.hostileInteraction(s), f.hostileConsent(t, s),
-		f.hostileToken(s), f.hostileKeys(s), f.hostileNotice(t, s)}
+	trips := []hostileTrip{f.hostileClient(s), f.hostileUser(s), f.hostileIdentity(t, s), f.hostileSession(t, s), f.hostileInteraction(s), f.hostileConsent(t, s),
+		f.hostileToken(s), f.hostileKeys(s), f.hostileNotice(t, s), f.hostileVisit(t, s)}
 	for _, trip := range trips {
 		err := trip.put()
 		got, getErr := trip.get()
@@ -94,31 +94,53 @@ func (f *fixture) hostileUser(s string) hostileTrip {
 	}, []string{u.Subject, s, u.EmailKey, s, u.UsernameKey, text, s}}
 }
 
+func (f *fixture) hostileIdentity(t *testing.T, s string) hostileTrip {
+	i := account(f.user(t).Subject)
+	i.Upstream, i.Tokens = "u"+s, []byte(s)
+	i.ExternalID += s[:min(len(s), 220)]
+	i.Label = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "") // anything else may be replaced; see identityAnyLabel
+	return hostileTrip{"identity", func() error { return f.CreateIdentity(bg, i, 0) }, func() ([]string, error) {
+		got, _, err := f.Identity(bg, i.Upstream, i.ExternalID)
+		if err != nil {
+			return nil, err
+		}
+		return []string{got.Upstream, got.ExternalID, got.Label, string(got.Tokens)}, nil
+	}, []string{i.Upstream, i.ExternalID, i.Label, s}}
+}
+
 func (f *fixture) hostileSession(t *testing.T, s string) hostileTrip {
 	now := f.clock.Now()
 	agent := strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "") // anything else may be replaced; see sessionAnyAgent
 	row := &storage.Session{ID: name("s") + s, CookieHash: name("k") + s, Subject: f.user(t).Subject, AMR: []string{s}, ACR: s, UserAgent: agent, IP: "::1",
-		AuthTime: now, Created: now, LastSeen: now, Absolute: now.Add(time.Hour)}
+		Upstream: "u" + s, ExternalID: name("x") + s, UpstreamSID: s, UpstreamToken: []byte(s), AuthTime: now, Created: now, LastSeen: now, Absolute: now.Add(time.Hour)}
 	return hostileTrip{"session", func() error { return f.CreateSession(bg, row) }, func() ([]string, error) {
 		got, _, err := f.SessionByCookie(bg, row.CookieHash)
 		if err != nil {
 			return nil, err
 		}
-		return append(got.AMR, got.ID, got.CookieHash, got.ACR, got.UserAgent, got.IP), nil
-	}, []string{s, row.ID, row.CookieHash, s, agent, "::1"}}
+		token, err := f.UpstreamToken(bg, row.ID)
+		return append(got.AMR, got.ID, got.CookieHash, got.ACR, got.UserAgent, got.IP, got.Upstream, got.ExternalID, got.UpstreamSID, string(token)), err
+	}, []string{s, row.ID, row.CookieHash, s, agent, "::1", row.Upstream, row.ExternalID, s, s}}
 }
 
 func (f *fixture) hostileInteraction(s string) hostileTrip {
 	now := f.clock.Now()
-	in := &storage.Interaction{ID: name("i") + s, Kind: storage.InteractionAuthorize, Params: url.Values{s: {s, s}}, ReturnTo: s, Binder: s,
+	in := &storage.Interaction{ID: name("i") + s, Kind: storage.InteractionAuthorize, Params: url.Values{s: {s, s}}, Source: s, ReturnTo: s, Binder: s,
 		Proofs: map[string]string{s: s}, Created: now, Expires: now.Add(time.Hour)}
 	return hostileTrip{"interaction", func() error { return f.CreateInteraction(bg, in) }, func() ([]string, error) {
 		got, err := f.Interaction(bg, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		return append(got.Params[s], got.ID, got.ReturnTo, got.Binder, got.Proofs[s]), nil
-	}, []string{s, s, in.ID, s, s, s}}
+		return append(got.Params[s], got.ID, got.Source, got.ReturnTo, got.Binder, got.Proofs[s]), nil
+	}, []string{s, s, in.ID, s, s, s, s}}
+}
+
+func (f *fixture) hostileVisit(t *testing.T, s string) hostileTrip {
+	row := f.session(t, f.user(t).Subject)
+	return hostileTrip{"client of a session", func() error { return f.AddSessionClient(bg, row.ID, s) }, func() ([]string, error) {
+		return f.SessionClients(bg, row.ID)
+	}, []string{s}}
 }
 
 func (f *fixture) hostileConsent(t *testing.T, s string) hostileTrip {
@@ -182,6 +204,7 @@ func (f *fixture) hostileNotice(t *testing.T, s string) hostileTrip {
 
 // hostileLookups: a key that no row can have is a key that no row has. A 503 would let anybody raise alarms with one NUL byte.
 func hostileLookups(t *testing.T, f *fixture, s string) {
+	u := f.user(t)
 	lookups := map[string]func() error{
 		"Client":             func() error { _, err := f.Client(bg, s); return err },
 		"User":               func() error { _, err := f.User(bg, s); return err },
@@ -192,10 +215,29 @@ func hostileLookups(t *testing.T, f *fixture, s string) {
 		"Consent":            func() error { _, err := f.Consent(bg, s, s); return err },
 		"Token":              func() error { _, err := f.Token(bg, storage.TokenAccess, s); return err },
 		"Logo":               func() error { _, err := f.Logo(bg, s); return err },
+		"AddSessionClient":   func() error { return f.AddSessionClient(bg, s, "app") },
 		"Secret":             func() error { _, err := f.Secret(bg, s); return err },
+		"Identity":           func() error { _, _, err := f.Identity(bg, "google", s); return err },
+		"IdentityAtUpstream": func() error { _, _, err := f.Identity(bg, s, "1"); return err },
+		"AdoptUser":          func() error { _, err := f.AdoptUser(bg, s, account("")); return err },
+		"DeleteIdentity":     func() error { return f.DeleteIdentity(bg, u.Subject, "google", s, true) },
+		"DeleteIdentityOf":   func() error { return f.DeleteIdentity(bg, s, "google", "1", true) },
+		"UpstreamToken":      func() error { _, err := f.UpstreamToken(bg, s); return err },
 	}
 	for what, lookup := range lookups {
 		wantErr(t, what, lookup(), storage.ErrNotFound)
 	}
+	clients, err := f.SessionClients(bg, s)
+	need(t, err)
+	same(t, "clients of a session that cannot be", len(clients), 0)
+	identities, err := f.IdentitiesOf(bg, s)
+	need(t, err)
+	same(t, "identities of a user that cannot be", len(identities), 0)
+	n, err := f.EndUpstreamSessions(bg, "google", s, s)
+	need(t, err)
+	same(t, "sessions of an account that cannot be", n, 0)
+	wantErr(t, "TouchIdentity", f.TouchIdentity(bg, "google", s, "label", nil, f.clock.Now()), storage.ErrNotFound)
+	need(t, f.RetryLogout(bg, s, f.clock.Now(), true))
+	need(t, f.FinishLogout(bg, s))
 	wantErr(t, "ExchangeToken", f.ExchangeToken(bg, storage.TokenCode, s, nil), storage.ErrConsumed)
 }

@@ -20,7 +20,7 @@ func (f *fixture) interaction(t *testing.T) *storage.Interaction {
 	t.Helper()
 	now := f.clock.Now()
 	in := &storage.Interaction{ID: name("in"), Kind: storage.InteractionAuthorize, Params: url.Values{"scope": {"openid"}, "resource": {"a", "b"}},
-		ReturnTo: "/oauth2/authorize", Binder: name("binder"), Proofs: map[string]string{"consent": "alice"}, Created: now, Expires: now.Add(30 * time.Minute)}
+		Source: name("pushed"), ReturnTo: "/oauth2/authorize", Binder: name("binder"), Proofs: map[string]string{"consent": "alice"}, Created: now, Expires: now.Add(30 * time.Minute)}
 	need(t, f.CreateInteraction(bg, in))
 	return in
 }
@@ -75,8 +75,13 @@ func interactionUpdate(t *testing.T, f *fixture) {
 	row, err := f.Interaction(bg, in.ID)
 	need(t, err)
 	same(t, "answer and row", got, row)
-	same(t, "row", []any{row.Subject, row.SessionID, row.Proofs, row.Params.Get("scope"), row.Binder},
-		[]any{"alice", "sid-1", map[string]string{"consent": "alice", "denied": "1"}, "openid email", in.Binder})
+	same(t, "row", []any{row.Subject, row.SessionID, row.Proofs, row.Params.Get("scope"), row.Binder, row.Source},
+		[]any{"alice", "sid-1", map[string]string{"consent": "alice", "denied": "1"}, "openid email", in.Binder, in.Source})
+	_, err = f.UpdateInteraction(bg, in.ID, func(in *storage.Interaction) error { in.Source = storage.SourceObject; return nil })
+	need(t, err)
+	row, err = f.Interaction(bg, in.ID)
+	need(t, err)
+	same(t, "source", row.Source, storage.SourceObject)
 }
 
 func interactionRefusedChange(t *testing.T, f *fixture) {

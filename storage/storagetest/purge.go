@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -36,6 +37,14 @@ func perishables() []perishable {
 		{"ReplayKey", purgedReplayKey},
 		{"Rate", purgedRate},
 		{"SigningKey", purgedKey},
+		{"Client", purgedClient},
+		{"LogoutDelivery", purgedDelivery},
+		{"PushedRequest", func(t *testing.T, f *fixture, life time.Duration) func() error {
+			return f.perishableToken(t, storage.TokenPushed, life, 24*time.Hour, true)
+		}},
+		{"InitialAccessToken", func(t *testing.T, f *fixture, life time.Duration) func() error {
+			return f.perishableToken(t, storage.TokenInitial, life, 24*time.Hour, false)
+		}},
 	}
 }
 
@@ -157,6 +166,32 @@ func purgedKey(t *testing.T, f *fixture, life time.Duration) func() error {
 	}
 }
 
+func purgedClient(t *testing.T, f *fixture, life time.Duration) func() error {
+	c := f.mortal(t, f.clock.Now().Add(life-storage.ClientGrace))
+	return func() error { _, err := f.Client(bg, c.ID); return err }
+}
+
+// purgedDelivery queues one so long ago that it is of use for life.
+func purgedDelivery(t *testing.T, f *fixture, life time.Duration) func() error {
+	f.clock.advance(life - storage.LogoutRetention)
+	s, at := f.session(t, f.user(t).Subject), f.clock.Now()
+	f.visit(t, s, f.listener(t))
+	need(t, f.EndSession(bg, s.ID))
+	rows := f.deliveries(t, s.Subject)
+	same(t, "deliveries", len(rows), 1)
+	f.clock.advance(storage.LogoutRetention - life)
+	f.purgeAll(t, 100) // the revocation of the session, which is over
+	return func() error {
+		need(t, f.RetryLogout(bg, rows[0].ID, at, true))
+		left, err := f.ClaimLogouts(bg, at, time.Minute, 100)
+		need(t, err)
+		if !slices.ContainsFunc(left, func(l *storage.LogoutDelivery) bool { return l.ID == rows[0].ID }) {
+			return storage.ErrNotFound
+		}
+		return nil
+	}
+}
+
 // purgeConsumedCode: a code's second use must be noticed for as long as the access tokens of its first use live.
 func purgeConsumedCode(t *testing.T, f *fixture) {
 	present := f.perishableToken(t, storage.TokenCode, time.Minute, time.Hour, true)
@@ -191,7 +226,7 @@ func purgeSparesTheRest(t *testing.T, f *fixture) {
 	need(t, f.CreateSecret(bg, "pepper", []byte{1}))
 	f.clock.advance(20 * 365 * 24 * time.Hour)
 	f.purgeAll(t, 2)
-	same(t, "what is left", f.has(t, h), map[string]bool{"user": true, "login": true, "client": true, "logo": true, "consent": true, "notice": true})
+	same(t, "what is left", f.has(t, h), map[string]bool{"user": true, "login": true, "client": true, "logo": true, "consent": true, "notice": true, "identity": true})
 	_, err := f.Secret(bg, "pepper")
 	need(t, err)
 }

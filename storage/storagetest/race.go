@@ -27,10 +27,13 @@ type racer struct {
 }
 
 // rush calls act from Parallel goroutines that start together, spread over the handles, and returns what each of them got.
-func (r racer) rush(act func(i int, s storage.Store) error) []error {
+func (r racer) rush(act func(i int, s storage.Store) error) []error { return r.rushOf(Parallel, act) }
+
+// rushOf is rush with another number of callers.
+func (r racer) rushOf(callers int, act func(i int, s storage.Store) error) []error {
 	var ready, done sync.WaitGroup
-	start, errs := make(chan struct{}), make([]error, Parallel)
-	for i := range Parallel {
+	start, errs := make(chan struct{}), make([]error, callers)
+	for i := range callers {
 		ready.Add(1)
 		done.Go(func() {
 			ready.Done()
@@ -150,6 +153,16 @@ func races() []race {
 		{"GrantConsent", false, raceGrantConsent},
 		{"Purge", false, racePurge},
 		{"NoDeadlock", false, raceNoDeadlock},
+		{"ExchangePushedRequest", true, raceExchangePushed},
+		{"ClaimLogouts", false, raceClaimLogouts},
+		{"EndOnce", false, raceEndOnce},
+		{"EndAgainstDeleteClient", false, raceEndAndDelete},
+		{"TouchAgainstPurge", false, raceTouchAndPurge},
+		{"NoDeadlockAtLogout", false, raceLogoutNoDeadlock},
+	}
+	all = append(all, identityRaces()...)
+	for _, k := range enders {
+		all = append(all, race{"AddSessionClientAgainst" + k.name, false, func(r racer) { raceAddClient(r, k) }})
 	}
 	for _, k := range killers {
 		all = append(all, race{"ExchangeAgainst" + k.name, false, func(r racer) { raceKill(r, k) }})

@@ -35,6 +35,7 @@ var killers = []killer{
 		return err
 	}},
 	{"DeleteUser", func(s storage.Store, t *storage.Token) error { return s.DeleteUser(bg, t.Subject) }},
+	{"AdoptUser", adopt}, {"DeleteIdentity", unlink}, {"EndUpstreamSessions", endUpstream},
 	{"DisableClient", func(s storage.Store, t *storage.Token) error {
 		_, err := s.UpdateClient(bg, t.ClientID, func(c *storage.Client) error { c.Disabled = true; return nil })
 		return err
@@ -42,12 +43,12 @@ var killers = []killer{
 	{"DeleteClient", func(s storage.Store, t *storage.Token) error { return s.DeleteClient(bg, t.ClientID) }},
 }
 
-// family stores a user, a client, a session and a code that belongs to all three.
+// family stores a user, a client, a session that came by an identity, and a code that belongs to them.
 func (r racer) family() *storage.Token {
 	r.t.Helper()
 	tok := r.token(storage.TokenCode)
 	tok.Subject, tok.ClientID = r.user(r.t).Subject, r.client(r.t).ID
-	tok.SessionID = r.session(r.t, tok.Subject).ID
+	tok.SessionID = r.sessionBy(r.t, r.identity(r.t, tok.Subject)).ID
 	need(r.t, r.CreateToken(bg, tok))
 	return tok
 }

@@ -30,7 +30,9 @@ func Run(t *testing.T, open Opener) {
 		name string
 		run  func(*testing.T, Opener)
 	}{
-		{"Race", raceAlone}, {"Client", testClients}, {"User", testUsers}, {"Session", testSessions}, {"Interaction", testInteractions},
+		{"Race", raceAlone}, {"Client", testClients}, {"Expiry", testExpiry}, {"User", testUsers}, {"Identity", testIdentities}, {"Adoption", testAdoption},
+		{"Session", testSessions}, {"UpstreamSession", testUpstreamSessions},
+		{"SessionClient", testSessionClients}, {"Logout", testLogouts}, {"Interaction", testInteractions},
 		{"Consent", testConsents}, {"Token", testTokens}, {"Revocation", testRevocations}, {"Cascade", testCascades}, {"Key", testKeys},
 		{"Secret", testSecrets}, {"Change", testChanges}, {"Rate", testRates}, {"Logo", testLogos}, {"Notice", testNotices},
 		{"Purge", testPurge}, {"Hostile", testHostile}, {"Context", testContext},
@@ -139,7 +141,7 @@ func (f *fixture) client(t *testing.T) *storage.Client {
 
 func (f *fixture) user(t *testing.T) *storage.User {
 	t.Helper()
-	u := &storage.User{Subject: name("user")}
+	u := &storage.User{Subject: name("user"), EmailVerified: true}
 	u.Email, u.Username = u.Subject+"@Example.org", u.Subject
 	u.EmailKey, u.UsernameKey = u.Subject+"@example.org", u.Subject
 	need(t, f.CreateUser(bg, u, "hash-of-"+u.Subject))
@@ -163,8 +165,12 @@ func (f *fixture) unsaved(subject string) *storage.Session {
 // token returns an unsaved token of a grant born now.
 func (f *fixture) token(kind storage.TokenKind) *storage.Token {
 	now := f.clock.Now()
-	return &storage.Token{Kind: kind, Signature: name("sig"), GrantID: grantAt(now), ClientID: name("client"), Payload: []byte(`{"a":1}`),
+	t := &storage.Token{Kind: kind, Signature: name("sig"), GrantID: grantAt(now), ClientID: name("client"), Payload: []byte(`{"a":1}`),
 		Created: now, Expires: now.Add(10 * time.Minute), GrantExpires: now.Add(time.Hour)}
+	if kind == storage.TokenInitial {
+		t.ClientID = ""
+	}
+	return t
 }
 
 // next returns an unsaved successor in the family of t.

@@ -16,6 +16,7 @@ func testSessions(t *testing.T, open Opener) {
 		{"OfUserNewestFirst", sessionsOf}, {"DisabledUserIsReturned", sessionDisabledUser},
 		{"AnyUserAgentIsTaken", sessionAnyAgent},
 	})
+	t.Run("ListInOrderOfID", func(t *testing.T) { sessionList(t, newFixture(t, open)) })
 }
 
 func sessionRoundTrip(t *testing.T, f *fixture) {
@@ -206,4 +207,43 @@ func sessionEpoch(t *testing.T, f *fixture) {
 		need(t, err)
 		same(t, what+": epoch of the new session", got.Epoch, after.Epoch)
 	}
+}
+
+// sessionList: of all users, in pages, and only what a cookie would find.
+func sessionList(t *testing.T, f *fixture) {
+	over, dead := f.unsaved(f.user(t).Subject), f.unsaved(f.user(t).Subject)
+	over.Absolute, dead.Epoch = f.clock.Now(), 7
+	orphan := f.unsaved(name("nobody"))
+	for _, s := range []*storage.Session{over, dead, orphan} {
+		need(t, f.CreateSession(bg, s))
+	}
+	var first *storage.Session
+	for _, id := range []string{"B", "a", "Z-1", "_x", "b", "ä", "a b"} {
+		s := f.unsaved(f.user(t).Subject)
+		s.ID = id
+		need(t, f.CreateSession(bg, s))
+		if id == "B" {
+			first = s
+		}
+	}
+	var got []string
+	for after := ""; ; {
+		page, err := f.ListSessions(bg, after, 3)
+		need(t, err)
+		if len(page) > 3 {
+			t.Fatalf("page of %d, limit 3", len(page))
+		}
+		for _, s := range page {
+			got, after = append(got, s.ID), s.ID
+		}
+		if len(page) < 3 {
+			break
+		}
+	}
+	same(t, "all pages", got, []string{"B", "Z-1", "_x", "a", "a b", "b", "ä"})
+	want, _, err := f.SessionByCookie(bg, first.CookieHash)
+	need(t, err)
+	page, err := f.ListSessions(bg, "", 1)
+	need(t, err)
+	same(t, "the first", page[0], want)
 }

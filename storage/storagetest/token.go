@@ -13,15 +13,19 @@ func testTokens(t *testing.T, open Opener) {
 		{"ExchangeIsRemembered", tokenExchange}, {"ExchangedOnce", tokenExchangedOnce}, {"BurntWithoutSuccessor", tokenBurnt},
 		{"ExpiredIsReadButNotExchanged", tokenExpired}, {"GrantExpiryEndsTheFamily", tokenGrantExpired}, {"MissingIsConsumed", tokenMissingExchange},
 		{"TakenSignatureConsumesNothing", tokenTakenNext}, {"RevokedBeforeItWasStored", tokenRevokedEarlier},
-		{"JoinsUser", tokenJoinsUser}, {"JoinsSession", tokenJoinsSession},
+		{"JoinsUser", tokenJoinsUser}, {"JoinsSession", tokenJoinsSession}, {"PushedRequestBecomesACode", tokenPushed},
+		{"InitialAccessTokenOfNobody", tokenInitial},
 	})
 }
 
 func tokenRoundTrip(t *testing.T, f *fixture) {
-	for _, kind := range []storage.TokenKind{storage.TokenCode, storage.TokenRefresh, storage.TokenAccess} {
+	for _, kind := range []storage.TokenKind{storage.TokenCode, storage.TokenRefresh, storage.TokenAccess, storage.TokenPushed, storage.TokenInitial} {
 		tok := f.token(kind)
 		zone := time.FixedZone("west", -5*3600)
-		tok.Subject, tok.SessionID, tok.Payload = name("user"), name("sid"), []byte("\x00\xff{\"a\":'; --\n")
+		tok.SessionID, tok.Payload = name("sid"), []byte("\x00\xff{\"a\":'; --\n")
+		if kind != storage.TokenPushed && kind != storage.TokenInitial {
+			tok.Subject = name("user")
+		}
 		tok.Created, tok.Expires, tok.GrantExpires = tok.Created.In(zone), tok.Expires.In(zone), tok.GrantExpires.In(zone)
 		need(t, f.CreateToken(bg, tok))
 		want := *tok
@@ -209,4 +213,54 @@ func tokenJoinsSession(t *testing.T, f *fixture) {
 	same(t, "just before Absolute", live(), []bool{true, true, false})
 	f.clock.advance(time.Microsecond)
 	same(t, "at Absolute", live(), []bool{false, true, false})
+}
+
+// pushed stores a pushed request of a client.
+func (f *fixture) pushed(t *testing.T) *storage.Token {
+	t.Helper()
+	tok := f.token(storage.TokenPushed)
+	tok.ClientID, tok.Expires = f.client(t).ID, tok.Created.Add(90*time.Second)
+	tok.GrantExpires = tok.Expires
+	need(t, f.CreateToken(bg, tok))
+	return tok
+}
+
+// tokenPushed: the code's family is its own. What ended the user's earlier grants while the request waited does not touch it.
+func tokenPushed(t *testing.T, f *fixture) {
+	tok := f.pushed(t)
+	code := f.token(storage.TokenCode)
+	code.ClientID, code.Subject = tok.ClientID, f.user(t).Subject
+	need(t, f.ExchangeToken(bg, tok.Kind, tok.Signature, nil, code))
+	got := alive(t, f, "code", code)
+	same(t, "the code's family", []any{got.GrantID, got.Subject, got.GrantExpires}, []any{code.GrantID, code.Subject, micro(code.GrantExpires)})
+	again := f.token(storage.TokenCode)
+	again.ClientID = tok.ClientID
+	wantErr(t, "second use", f.ExchangeToken(bg, tok.Kind, tok.Signature, nil, again), storage.ErrConsumed)
+	gone(t, f, "a second code", again)
+
+	late := f.pushed(t)
+	f.clock.advance(90 * time.Second)
+	wantErr(t, "past its expiry", f.ExchangeToken(bg, late.Kind, late.Signature, nil, again), storage.ErrConsumed)
+	of := f.pushed(t)
+	_, err := f.UpdateClient(bg, of.ClientID, func(c *storage.Client) error { c.Disabled = true; return nil })
+	need(t, err)
+	gone(t, f, "the request of a disabled client", of)
+}
+
+// tokenInitial: its holder is nobody, and no revocation by user, client or session hits it.
+func tokenInitial(t *testing.T, f *fixture) {
+	tok, other := f.token(storage.TokenInitial), f.token(storage.TokenInitial)
+	need(t, f.CreateToken(bg, tok))
+	need(t, f.CreateToken(bg, other))
+	need(t, f.DeleteClient(bg, f.client(t).ID))
+	need(t, f.DeleteUser(bg, f.user(t).Subject))
+	got := alive(t, f, "initial access token", tok)
+	if got.User != nil || got.ClientID != "" || !got.SessionAlive {
+		t.Errorf("row %+v", got)
+	}
+	need(t, f.ExchangeToken(bg, tok.Kind, tok.Signature, nil))
+	wantErr(t, "second use", f.ExchangeToken(bg, tok.Kind, tok.Signature, nil), storage.ErrConsumed)
+	_, err := f.RevokeTokens(bg, storage.Revocation{Kind: storage.RevokeGrant, ID: other.GrantID})
+	need(t, err)
+	gone(t, f, "a revoked one", other)
 }

@@ -98,12 +98,12 @@ func userUpdate(t *testing.T, f *fixture) {
 	u := f.user(t)
 	f.clock.advance(time.Second)
 	got, err := f.UpdateUser(bg, u.Subject, func(u *storage.User) error {
-		u.EmailVerified, u.Claims, u.Created = true, map[string]any{"name": "A"}, u.Created.Add(time.Hour)
+		u.EmailVerified, u.Claims, u.Created = false, map[string]any{"name": "A"}, u.Created.Add(time.Hour)
 		return nil
 	})
 	need(t, err)
 	want := *u
-	want.EmailVerified, want.Claims, want.Updated = true, map[string]any{"name": "A"}, micro(f.clock.Now())
+	want.EmailVerified, want.Claims, want.Updated = false, map[string]any{"name": "A"}, micro(f.clock.Now())
 	same(t, "answer", got, want)
 	got, err = f.User(bg, u.Subject)
 	need(t, err)

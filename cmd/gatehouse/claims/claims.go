@@ -1,5 +1,5 @@
-// Package claims checks the standard claims (OpenID Connect Core section 5.1) that an operator gives a user. The command line runs it before a user is stored;
-// what a relying party then sees of them is decided by package oauth.
+// Package claims checks the standard claims (OpenID Connect Core section 5.1) that an operator gives a user, and puts them into the user. The command line runs
+// it before a user is stored; what a relying party then sees of them is decided by package oauth.
 package claims
 
 import (
@@ -8,51 +8,28 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
-	"gatehouse/cmd/gatehouse/console"
 	"gatehouse/storage"
 )
 
-const maxClaim = 4 << 10 // bytes of one claim
-
-// claimTypes are the standard claims (OpenID Connect Core section 5.1) that a user can have, with the type that JSON gives each.
-var claimTypes = map[string]string{
-	"name": "string", "given_name": "string", "family_name": "string", "middle_name": "string", "nickname": "string", "preferred_username": "string",
-	"profile": "string", "picture": "string", "website": "string", "gender": "string", "birthdate": "string", "zoneinfo": "string", "locale": "string",
-	"updated_at": "number", "email": "string", "email_verified": "boolean", "phone_number": "string", "phone_number_verified": "boolean", "address": "object",
-}
-
-// addressMembers are the members of address (section 5.1.1); all are strings.
-var addressMembers = []string{"formatted", "street_address", "locality", "region", "postal_code", "country"}
-
-// reservedClaims belong to the protocol. A user who had one could pass for another user or widen a token (security row 120).
-var reservedClaims = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "acr", "amr", "azp", "nonce", "auth_time", "at_hash", "c_hash", "s_hash", "sid", "cnf", "scope", "client_id", "gid",
-	"act", "may_act", "events", "roles", "groups", "entitlements",
-}
-
-// Apply takes the user's claims from a JSON object. All faults are told at once, by the claim's name.
+// Apply gives a new user the claims of a JSON object. All faults are told at once, by the claim's name, and leave the user as it was.
 func Apply(u *storage.User, text []byte) error {
-	claims, err := decodeClaims(text)
+	claims, err := parse(text, false)
 	if err != nil {
 		return err
-	}
-	var errs []error
-	for name, value := range claims {
-		if err := checkClaim(name, value); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if len(errs) > 0 {
-		slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-		return errors.Join(errs...)
 	}
 	if email, ok := claims["email"].(string); ok {
 		if u.Email != "" && u.Email != email {
 			return errors.New("email is not the one of --email; leave one of the two out")
 		}
+	}
+	if err := checkWhole(claims); err != nil {
+		return err
+	}
+	if email, ok := claims["email"].(string); ok {
 		u.Email = email
 	}
 	u.EmailVerified, _ = claims["email_verified"].(bool) // false unless the file says so
@@ -62,7 +39,99 @@ func Apply(u *storage.User, text []byte) error {
 	return nil
 }
 
-func decodeClaims(text []byte) (map[string]any, error) {
+// Change is what an operator changes of a user.
+type Change struct {
+	// Claims is a JSON object: what it names replaces, null removes. nil changes none.
+	Claims []byte
+	// Replace drops every claim that Claims does not name. The e-mail address stays: it is what the user signs in with.
+	Replace bool
+	// Email is a new e-mail address; empty leaves it.
+	Email string
+}
+
+// Apply makes the change. A new e-mail address or phone number is unverified unless Claims says otherwise, and a fixed updated_at gives way to the time of the
+// change. All faults are told at once, by the claim's name, and leave the user as it was.
+func (c Change) Apply(u *storage.User) error {
+	named := map[string]any{}
+	if c.Claims != nil {
+		var err error
+		if named, err = parse(c.Claims, true); err != nil {
+			return err
+		}
+	}
+	email, err := c.email(u, named)
+	if err != nil {
+		return err
+	}
+	verified := u.EmailVerified && email == u.Email
+	if value, ok := named["email_verified"]; ok {
+		verified, _ = value.(bool)
+	}
+	merged := c.merge(u.Claims, named)
+	if err := checkWhole(merged); err != nil {
+		return err
+	}
+	u.Email, u.EmailVerified, u.Claims = email, verified, merged
+	return nil
+}
+
+// email is the address after the change.
+func (c Change) email(u *storage.User, named map[string]any) (string, error) {
+	value, ok := named["email"]
+	email, _ := value.(string)
+	switch {
+	case ok && value == nil:
+		return "", errors.New("email cannot be removed, since the user signs in with it; give another address, or delete the user")
+	case ok && c.Email != "" && email != c.Email:
+		return "", errors.New("email is not the one of --email; leave one of the two out")
+	case ok:
+		return email, nil
+	case c.Email != "":
+		return c.Email, nil
+	}
+	return u.Email, nil
+}
+
+// merge returns the claims after the change, without those that are fields of the user.
+func (c Change) merge(before, named map[string]any) map[string]any {
+	merged := map[string]any{}
+	if !c.Replace {
+		maps.Copy(merged, before)
+	}
+	delete(merged, "updated_at") // the change is the update, unless it says another time
+	if phone, ok := named["phone_number"]; ok && phone != before["phone_number"] {
+		delete(merged, "phone_number_verified")
+		if phone != nil {
+			merged["phone_number_verified"] = false
+		}
+	}
+	maps.Copy(merged, named)
+	delete(merged, "email")
+	delete(merged, "email_verified")
+	maps.DeleteFunc(merged, func(_ string, value any) bool { return value == nil })
+	return merged
+}
+
+// parse reads and checks claims. With nulls, null stands for a claim that is to go.
+func parse(text []byte, nulls bool) (map[string]any, error) {
+	claims, err := decode(text)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for name, value := range claims {
+		if err := checkClaim(name, value, nulls); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+		return nil, errors.Join(errs...)
+	}
+	return claims, nil
+}
+
+func decode(text []byte) (map[string]any, error) {
 	if name := repeatedMember(text); name != "" {
 		return nil, fmt.Errorf("%s is there twice", name)
 	}
@@ -101,61 +170,4 @@ func repeatedMember(text []byte) string {
 		}
 	}
 	return ""
-}
-
-func checkClaim(name string, value any) error {
-	want, known := claimTypes[name]
-	switch {
-	case slices.Contains(reservedClaims, strings.ToLower(name)):
-		return fmt.Errorf("%s belongs to the protocol and cannot be a user's claim", name)
-	case !known:
-		return fmt.Errorf("%s is no standard claim of OpenID Connect (Core section 5.1)", console.Printable(name))
-	case jsonType(value) != want:
-		return fmt.Errorf("%s must be of the JSON type %s, not %s", name, want, jsonType(value))
-	case name == "address":
-		return checkAddress(value)
-	case name == "updated_at":
-		if n, ok := value.(float64); !ok || n < 0 || n > 1<<53 {
-			return errors.New("updated_at must be a number of seconds since 1970")
-		}
-	}
-	return checkText(name, value)
-}
-
-func checkAddress(value any) error {
-	for member, text := range value.(map[string]any) {
-		if !slices.Contains(addressMembers, member) {
-			return fmt.Errorf("address.%s is no member of address; there are %s", console.Printable(member), strings.Join(addressMembers, ", "))
-		}
-		if jsonType(text) != "string" {
-			return fmt.Errorf("address.%s must be of the JSON type string, not %s", member, jsonType(text))
-		}
-		if err := checkText("address."+member, text); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkText(name string, value any) error {
-	if text, ok := value.(string); ok && len(text) > maxClaim {
-		return fmt.Errorf("%s is longer than 4 KiB", name)
-	}
-	return nil
-}
-
-func jsonType(value any) string {
-	switch value.(type) {
-	case string:
-		return "string"
-	case bool:
-		return "boolean"
-	case float64:
-		return "number"
-	case map[string]any:
-		return "object"
-	case []any:
-		return "array"
-	}
-	return "null"
 }

@@ -10,20 +10,26 @@ import (
 // file.
 type Config struct {
 	// Issuer is the one public URL, https or http on a loopback host, without a trailing slash.
-	Issuer    string     `key:"issuer"`
-	Server    Server     `key:"server"`
-	Ops       Ops        `key:"ops"`
-	Storage   Storage    `key:"storage"`
-	Sessions  Sessions   `key:"sessions"`
-	Secrets   Secrets    `key:"secrets"`
-	Tokens    Tokens     `key:"tokens"`
-	Keys      Keys       `key:"keys"`
-	Passwords Passwords  `key:"passwords"`
-	Limits    Limits     `key:"limits"`
-	Outbound  Outbound   `key:"outbound"`
-	Resources []Resource `key:"resources"`
-	Branding  Branding   `key:"branding"`
-	Log       Log        `key:"log"`
+	Issuer   string   `key:"issuer"`
+	Server   Server   `key:"server"`
+	Ops      Ops      `key:"ops"`
+	Storage  Storage  `key:"storage"`
+	Sessions Sessions `key:"sessions"`
+	Secrets  Secrets  `key:"secrets"`
+	Tokens   Tokens   `key:"tokens"`
+	OAuth    OAuth    `key:"oauth"`
+	// Registration is dynamic client registration.
+	Registration Registration `key:"registration"`
+	Logout       Logout       `key:"logout"`
+	Keys         Keys         `key:"keys"`
+	Login        Login        `key:"login"`
+	Passwords    Passwords    `key:"passwords"`
+	Limits       Limits       `key:"limits"`
+	Outbound     Outbound     `key:"outbound"`
+	Resources    []Resource   `key:"resources"`
+	Upstreams    []Upstream   `key:"upstreams"`
+	Branding     Branding     `key:"branding"`
+	Log          Log          `key:"log"`
 }
 
 // Server is the public listener.
@@ -68,6 +74,7 @@ type Secrets struct {
 // Tokens are lifetimes. A client may shorten, never lengthen them.
 type Tokens struct {
 	Code                  time.Duration `key:"code"`
+	Pushed                time.Duration `key:"pushed"` // authorization requests (RFC 9126)
 	Access                time.Duration `key:"access"`
 	ID                    time.Duration `key:"id"`
 	RefreshIdle           time.Duration `key:"refresh_idle"`
@@ -80,6 +87,28 @@ type Tokens struct {
 	DefaultAudience string `key:"default_audience"`
 }
 
+// OAuth says which parts of the protocols are on that most installations do not need.
+type OAuth struct {
+	// ResponseTypes are those that clients may register; see grant.ResponseTypes.
+	ResponseTypes []string `key:"response_types"`
+	// AllowUnsignedRequestObjects and AllowUnsignedIDTokens let compatible clients register alg none.
+	AllowUnsignedRequestObjects bool `key:"allow_unsigned_request_objects"`
+	AllowUnsignedIDTokens       bool `key:"allow_unsigned_id_tokens"`
+}
+
+// Registration is dynamic client registration (RFC 7591).
+type Registration struct {
+	Mode         string        `key:"mode"`          // off, token or open
+	Profile      string        `key:"profile"`       // strict or compatible
+	ExpireUnused time.Duration `key:"expire_unused"` // a registration that was never used goes after this time
+	ExpireIdle   time.Duration `key:"expire_idle"`   // one that was used, after so long without use
+}
+
+// Logout is single sign-out.
+type Logout struct {
+	SessionManagement bool `key:"session_management"`
+}
+
 // Keys are the signing keys.
 type Keys struct {
 	Algorithms     []string      `key:"algorithms"`
@@ -87,6 +116,12 @@ type Keys struct {
 	AccessTokenAlg string        `key:"access_token_alg"`
 	RSABits        int           `key:"rsa_bits"`
 	RotateEvery    time.Duration `key:"rotate_every"`
+}
+
+// Login is the sign-in page.
+type Login struct {
+	// Password says whether people can sign in with a password; without, upstreams are the only way.
+	Password bool `key:"password"`
 }
 
 // Passwords say how passwords are hashed and what is accepted as one.
@@ -104,6 +139,8 @@ type Limits struct {
 	TokenOK       Limit `key:"token_ok"`
 	Introspect    Limit `key:"introspect"`
 	Interactions  Limit `key:"interactions"`
+	Registration  Limit `key:"registration"`
+	PAR           Limit `key:"par"`
 }
 
 // Outbound is the one HTTP client that fetches what clients name (jwks_uri, logos).
@@ -151,15 +188,18 @@ func Default() *Config {
 		Storage:  Storage{URL: "sqlite:gatehouse.db", AutoMigrate: true},
 		Sessions: Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, CookieSameSite: "lax"},
 		Tokens: Tokens{
-			Code: time.Minute, Access: 10 * time.Minute, ID: 10 * time.Minute,
+			Code: time.Minute, Pushed: 90 * time.Second, Access: 10 * time.Minute, ID: 10 * time.Minute,
 			RefreshIdle: 14 * day, RefreshAbsolute: 90 * day, PublicRefreshIdle: 7 * day, PublicRefreshAbsolute: 30 * day,
 			RefreshGrace: time.Minute,
 		},
-		Keys:      Keys{Algorithms: []string{"RS256", "ES256"}, IDTokenAlg: "RS256", AccessTokenAlg: "ES256", RSABits: 2048, RotateEvery: 90 * day},
-		Passwords: Passwords{Cost: 12, MinLength: 15},
+		OAuth:        OAuth{ResponseTypes: []string{"code"}},
+		Registration: Registration{Mode: "off", Profile: "strict", ExpireUnused: 7 * day, ExpireIdle: 90 * day},
+		Keys:         Keys{Algorithms: []string{"RS256", "ES256"}, IDTokenAlg: "RS256", AccessTokenAlg: "ES256", RSABits: 2048, RotateEvery: 90 * day},
+		Login:        Login{Password: true},
+		Passwords:    Passwords{Cost: 12, MinLength: 15},
 		Limits: Limits{
 			LoginAccount: Limit{5, 5 * time.Minute}, LoginIP: Limit{30, 10 * time.Minute}, LoginNet: Limit{200, 10 * time.Minute},
-			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute},
+			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute}, Registration: Limit{20, time.Hour},
 		},
 		Branding: Branding{Name: "Gatehouse"},
 		Log:      Log{Level: "info", Format: "text"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -70,6 +71,33 @@ func (l *loader) faultAt(leaf leaf, value, problem, fix string) {
 	l.faults = append(l.faults, Fault{Key: leaf.key, Source: l.from[leaf.key], Value: value, Problem: problem, Fix: fix})
 }
 
+// itemField names a field of an item of a list.
+type itemField struct {
+	key   string
+	item  int
+	field string
+}
+
+// unreadable records a field of an item whose value cannot be had.
+func (l *loader) unreadable(key string, f itemFault) {
+	l.badItems[itemField{key, f.item, f.field}] = true
+	l.faultIn(key, f)
+}
+
+// faultIn records a fault of an item. The value of a list is never told: it is long, and holds secrets.
+func (l *loader) faultIn(key string, f itemFault) {
+	l.faults = append(l.faults, Fault{Key: key, Source: l.from[key], Problem: itemName(f.item, f.id) + ": " + f.field + " " + f.problem, Fix: f.fix})
+}
+
+// itemName is how a message calls item i, by its place and its id if it has a good one.
+func itemName(i int, id string) string {
+	name := "item " + strconv.Itoa(i+1)
+	if upstreamID.MatchString(id) {
+		name += " (" + id + ")"
+	}
+	return name
+}
+
 // broken tells whether a key already has a fault, so that rules about it are not judged on the default.
 func (l *loader) broken(key string) bool {
 	return slices.ContainsFunc(l.faults, func(f Fault) bool { return f.Key == key })
@@ -83,20 +111,25 @@ func unknownKey(key, source string, known []leaf) Fault {
 	return f
 }
 
-func unknownVariable(name string, known []leaf) Fault {
+// unknownVariable is the fault of a variable that is none of the keys known, nor of those of single items.
+func unknownVariable(name string, known []leaf, items []string) Fault {
 	f := Fault{Key: name, Source: "environment", Problem: "sets no key of Gatehouse", Fix: "unset it"}
 	if base, ok := strings.CutSuffix(name, "_FILE"); ok && slices.ContainsFunc(known, func(l leaf) bool { return l.env() == base }) {
 		f.Fix = "only secrets can be read from a file; set " + base
 		return f
 	}
-	if best := nearest(name, known, leaf.env); best != "" {
+	best := nearest(name, known, leaf.env)
+	if of := nearest(name, items, func(item string) string { return item }); of != "" {
+		best = of
+	}
+	if best != "" {
 		f.Fix = "did you mean " + best + "?"
 	}
 	return f
 }
 
-// nearest returns the known name that differs in at most three letters, or shares the last part, or nothing.
-func nearest(name string, known []leaf, text func(leaf) string) string {
+// nearest returns the known name that differs in at most three letters, or nothing.
+func nearest[T any](name string, known []T, text func(T) string) string {
 	best, bestDistance := "", 4
 	for _, l := range known {
 		if d := distance(name, text(l)); d < bestDistance {

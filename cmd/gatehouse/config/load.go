@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/viper"
+	"go.yaml.in/yaml/v3"
 )
 
 // DefaultFile is read from the working directory if no file is named.
@@ -48,12 +49,15 @@ type loader struct {
 	leaves []leaf
 	from   map[string]string // key -> file or variable that set it
 	faults Faults
+	// unread says that the file could not be parsed, badItems which fields of items could not. What is missing because of that is no fault of its own.
+	unread   bool
+	badItems map[itemField]bool
 }
 
 // Load reads the file and the environment and checks the result. A wrong configuration gives Faults; any other error means that the file could
 // not be read.
 func Load(s Source) (*Config, error) {
-	l := &loader{config: Default(), from: map[string]string{}}
+	l := &loader{config: Default(), from: map[string]string{}, badItems: map[itemField]bool{}}
 	l.leaves = leaves("", reflect.ValueOf(l.config).Elem())
 	if err := l.readFile(s); err != nil {
 		return nil, err
@@ -82,18 +86,54 @@ func (l *loader) readFile(s Source) error {
 	v.SetConfigType("yaml")
 	if err := v.ReadConfig(bytes.NewReader(text)); err != nil {
 		// Only the place is told: the parser quotes what it read, and that may be a key.
-		l.faults = append(l.faults, Fault{Key: path, Problem: "is no valid YAML" + yamlPlace(err), Fix: "correct the indentation, quotes or repeated key there"})
-		return nil
+		return l.notYAML(path, err)
+	}
+	var written map[string]any
+	if err := yaml.Unmarshal(text, &written); err != nil {
+		return l.notYAML(path, err)
 	}
 	for _, key := range v.AllKeys() {
 		i := indexKey(l.leaves, key)
 		if i < 0 {
-			l.faults = append(l.faults, unknownKey(key, path, l.leaves))
+			l.unknown(key, path)
 			continue
 		}
-		l.set(l.leaves[i], v.Get(key), path)
+		value := v.Get(key)
+		if listOfItems(l.leaves[i].value.Type()) {
+			value = asWritten(written, key)
+		}
+		l.set(l.leaves[i], value, path)
 	}
 	l.groups(v, path)
+	return nil
+}
+
+// unknown records a key that there is not. A list that is written as a map looks like many of them.
+func (l *loader) unknown(key, path string) {
+	top, _, _ := strings.Cut(key, ".")
+	if i := indexKey(l.leaves, top); i >= 0 && listOfItems(l.leaves[i].value.Type()) {
+		l.from[top] = path
+		if !l.broken(top) {
+			l.faultAt(l.leaves[i], "", "must be a list of maps", "begin every item with - and its id or uri")
+		}
+		return
+	}
+	l.faults = append(l.faults, unknownKey(key, path, l.leaves))
+}
+
+func (l *loader) notYAML(path string, err error) error {
+	l.faults = append(l.faults, Fault{Key: path, Problem: "is no valid YAML" + yamlPlace(err), Fix: "correct the indentation, quotes or repeated key there"})
+	l.unread = true
+	return nil
+}
+
+// asWritten is the value of a key with its capitals: viper writes the keys of all maps in lower case, and those of claims, roles and acr are names.
+func asWritten(file map[string]any, key string) any {
+	for name, value := range file {
+		if strings.EqualFold(name, key) {
+			return value
+		}
+	}
 	return nil
 }
 
@@ -151,9 +191,10 @@ func (l *loader) readEnv(env []string) {
 			l.setFromFile(leaf, file, name+"_FILE")
 		}
 	}
+	known := l.readUpstreamSecrets(values)
 	for name := range values {
 		if !foreignVariable(name) {
-			l.faults = append(l.faults, unknownVariable(name, l.leaves))
+			l.faults = append(l.faults, unknownVariable(name, l.leaves, known))
 		}
 	}
 }
@@ -171,7 +212,16 @@ func (l *loader) set(leaf leaf, raw any, from string) {
 	if raw != nil {
 		l.from[leaf.key] = from
 	}
-	if err := assign(leaf.value, raw); err != nil {
+	err := assign(leaf.value, raw)
+	var items itemFaults
+	switch {
+	case errors.As(err, &items):
+		for _, f := range items {
+			l.unreadable(leaf.key, f)
+		}
+	case err != nil && listOfItems(leaf.value.Type()): // not quoted: it is long, and items may hold secrets
+		l.faultAt(leaf, "", err.Error(), "")
+	case err != nil:
 		l.faultAt(leaf, scalar(raw), err.Error(), "")
 	}
 }

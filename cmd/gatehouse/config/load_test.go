@@ -107,9 +107,31 @@ func TestShippedFileHasEveryKeyOnceWithAComment(t *testing.T) {
 	for key := range comments {
 		t.Errorf("config.yaml has %s, which is no key", key)
 	}
-	for _, l := range leaves("", reflect.ValueOf(Resource{})) {
-		if !strings.Contains(string(data), l.key+": ") {
-			t.Errorf("config.yaml does not show %s of resources", l.key)
+}
+
+func TestShippedFileShowsEveryKeyOfItems(t *testing.T) {
+	data, err := os.ReadFile("../../../config.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for list, items := range map[string]any{"resources": &[]Resource{}, "upstreams": &[]Upstream{}} {
+		before, _, _ := strings.Cut(string(data), "\n"+list+": []")
+		var sample strings.Builder
+		for _, line := range strings.Split(before[strings.LastIndex(before, "\n# - "):], "\n") {
+			sample.WriteString(strings.TrimPrefix(line, "# ") + "\n")
+		}
+		var written []map[string]any
+		if err := yaml.Unmarshal([]byte(sample.String()), &written); err != nil || len(written) != 1 {
+			t.Fatalf("the sample of %s cannot be read: %v %v", list, written, err)
+		}
+		v := reflect.ValueOf(items).Elem()
+		if err := assignStructs(v, []any{written[0]}); err != nil {
+			t.Errorf("the sample of %s: %+v", list, err)
+		}
+		for _, l := range leaves("", v.Index(0)) {
+			if _, ok := written[0][l.key]; !ok {
+				t.Errorf("config.yaml does not show %s of %s", l.key, list)
+			}
 		}
 	}
 }
@@ -135,6 +157,11 @@ func TestReferenceListsEveryKeyWithItsDefault(t *testing.T) {
 	data, err := os.ReadFile("../../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, l := range leaves("", reflect.ValueOf(Upstream{})) {
+		if !strings.Contains(string(data), "| `"+l.key+"` | ") {
+			t.Errorf("docs/configuration.md has no row of %s of upstreams", l.key)
+		}
 	}
 	for _, l := range leaves("", reflect.ValueOf(Default()).Elem()) {
 		value := text(l.value)

@@ -55,9 +55,10 @@ func text(v reflect.Value) string {
 		return FormatDuration(x)
 	case []string:
 		return strings.Join(x, ",")
-	case []Resource:
-		return ""
 	default:
+		if listOfItems(v.Type()) {
+			return ""
+		}
 		return scalar(x)
 	}
 }

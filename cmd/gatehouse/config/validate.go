@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/provider/grant"
 	"gatehouse/provider/seal"
 )
 
@@ -24,8 +25,10 @@ func (l *loader) validate(s Source) {
 	l.checkListeners(s)
 	l.checkStorage(s)
 	l.checkTokens()
+	l.checkProtocols()
 	l.checkKeys()
 	l.checkResources()
+	l.checkUpstreams()
 	l.checkSmall()
 	slices.SortStableFunc(l.faults, func(a, b Fault) int { return strings.Compare(a.Key, b.Key) })
 }
@@ -182,6 +185,7 @@ func (l *loader) checkTokens() {
 		l.fault("sessions.cookie_same_site", "needs an https issuer: browsers drop such cookies otherwise", "write lax, or use an https issuer")
 	}
 	l.between("tokens.code", t.Code, time.Second, 10*time.Minute)
+	l.between("tokens.pushed", t.Pushed, 5*time.Second, 10*time.Minute)
 	l.between("tokens.access", t.Access, time.Second, time.Hour)
 	l.between("tokens.id", t.ID, time.Second, day)
 	l.between("tokens.refresh_idle", t.RefreshIdle, time.Second, 366*day)
@@ -193,6 +197,33 @@ func (l *loader) checkTokens() {
 	l.between("tokens.refresh_grace", t.RefreshGrace, 0, 5*time.Minute)
 	if a := t.DefaultAudience; a != "" && !absoluteURI(a) {
 		l.fault("tokens.default_audience", "is no absolute URI without a fragment", "write for example https://api.example.com")
+	}
+}
+
+func (l *loader) checkProtocols() {
+	o, r := l.config.OAuth, l.config.Registration
+	known := grant.ResponseTypes()
+	for i, t := range o.ResponseTypes {
+		switch {
+		case !slices.Contains(known, t):
+			l.fault("oauth.response_types", strconv.Quote(t)+" is no response type of Gatehouse", "use "+strings.Join(known, ", "))
+		case slices.Index(o.ResponseTypes, t) < i:
+			l.fault("oauth.response_types", t+" is there twice", "list it once")
+		}
+	}
+	if !slices.Contains(o.ResponseTypes, "code") && !l.broken("oauth.response_types") {
+		l.fault("oauth.response_types", "lacks code, which strict clients use", "add code")
+	}
+	l.oneOf("registration.mode", r.Mode, "off", "token", "open")
+	l.oneOf("registration.profile", r.Profile, "strict", "compatible")
+	l.between("registration.expire_unused", r.ExpireUnused, time.Minute, 366*day)
+	l.between("registration.expire_idle", r.ExpireIdle, day, 10*366*day)
+	if t := l.config.Tokens; r.Mode != "off" { // a client that goes takes the refresh tokens with it
+		l.notAbove("tokens.refresh_idle", t.RefreshIdle, "registration.expire_idle", r.ExpireIdle)
+		l.notAbove("tokens.public_refresh_idle", t.PublicRefreshIdle, "registration.expire_idle", r.ExpireIdle)
+	}
+	if l.config.Logout.SessionManagement && strings.HasPrefix(l.config.Issuer, "http://") {
+		l.fault("logout.session_management", "needs an https issuer: browsers drop its cookie otherwise", "write false, or use an https issuer")
 	}
 }
 
@@ -219,6 +250,9 @@ func (l *loader) checkKeys() {
 }
 
 func (l *loader) checkResources() {
+	if l.broken("resources") {
+		return
+	}
 	seen := map[string]bool{}
 	for i, r := range l.config.Resources {
 		which := "item " + strconv.Itoa(i+1) + ": "

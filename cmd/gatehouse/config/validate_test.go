@@ -65,6 +65,8 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{"tokens.access", "tokens: {access: -5m}"},
 		{"tokens.refresh_idle", "tokens: {refresh_idle: 91d}"},
 		{"tokens.public_refresh_idle", "tokens: {public_refresh_idle: 31d}"},
+		{"tokens.refresh_idle", "registration: {mode: token, expire_idle: 13d}"},
+		{"tokens.public_refresh_idle", "{registration: {mode: open, expire_idle: 6d}, tokens: {refresh_idle: 5d}}"},
 		{"tokens.refresh_grace", "tokens: {refresh_grace: 6m}"},
 		{"tokens.default_audience", "tokens: {default_audience: api}"},
 		{"keys.algorithms", "keys: {algorithms: [RS256, ES256, HS256]}"},

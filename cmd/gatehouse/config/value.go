@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -151,7 +153,25 @@ func assignStrings(v reflect.Value, raw any) error {
 	return nil
 }
 
-// assignStructs takes a YAML list of maps, or the same as JSON text from the environment.
+// itemFault is what is wrong with a field of an item of a list, counted from 0.
+type itemFault struct {
+	item         int
+	id           string // of the item, if it has one
+	field        string
+	problem, fix string
+}
+
+// itemFaults are all of a list.
+type itemFaults []itemFault
+
+func (fs itemFaults) Error() string { return strconv.Itoa(len(fs)) + " faults in items" }
+
+// listOfItems tells a list of structs, whose keys the tree does not hold.
+func listOfItems(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
+}
+
+// assignStructs takes a YAML list of maps, or the same as JSON text from the environment. What is good of the items is stored even if there are faults.
 func assignStructs(v reflect.Value, raw any) error {
 	if text, ok := raw.(string); ok {
 		var list []any
@@ -169,38 +189,111 @@ func assignStructs(v reflect.Value, raw any) error {
 		return nil
 	}
 	out := reflect.MakeSlice(v.Type(), len(list), len(list))
+	var faults itemFaults
 	for i, item := range list {
 		fields, ok := item.(map[string]any)
 		if !ok {
 			return fmt.Errorf("must be a list of maps; item %d is none", i+1)
 		}
-		if err := assignFields(out.Index(i), fields); err != nil {
-			return fmt.Errorf("has a fault in item %d: %w", i+1, err)
+		faults = append(faults, assignFields(i, out.Index(i), fields)...)
+	}
+	v.Set(out)
+	if len(faults) > 0 {
+		return faults
+	}
+	return nil
+}
+
+// withDefaults is an item whose fields are not all empty unless they are set.
+type withDefaults interface{ setDefaults() }
+
+// assignFields fills item i of a list.
+func assignFields(i int, v reflect.Value, fields map[string]any) itemFaults {
+	if d, ok := v.Addr().Interface().(withDefaults); ok {
+		d.setDefaults()
+	}
+	known := leaves("", v)
+	id, _ := fields["id"].(string)
+	var faults itemFaults
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		k := indexKey(known, name)
+		if k < 0 {
+			fault := itemFault{i, id, name, "is no key here", "known are " + keyNames(known)}
+			if best := nearest(name, known, func(l leaf) string { return l.key }); best != "" {
+				fault.fix = "did you mean " + best + "?"
+			}
+			faults = append(faults, fault)
+			continue
 		}
+		if err := assignField(known[k].value, fields[name]); err != nil {
+			problem := err.Error()
+			if !known[k].secret && isScalar(fields[name]) {
+				problem = strconv.Quote(scalar(fields[name])) + " " + problem
+			}
+			faults = append(faults, itemFault{i, id, name, problem, ""})
+		}
+	}
+	return faults
+}
+
+// assignField stores a value of an item. Text must be written as text there: a secret or an id of digits alone would arrive as another number.
+func assignField(v reflect.Value, raw any) error {
+	_, text := raw.(string)
+	switch {
+	case raw == nil:
+		return nil
+	case v.Kind() == reflect.String && !text && isScalar(raw):
+		return errNoText
+	case v.Kind() == reflect.Map:
+		return assignMap(v, raw)
+	}
+	return assign(v, raw)
+}
+
+var errNoText = errors.New("must be text; put it into quotes")
+
+// assignMap takes a map of text, or of lists of text.
+func assignMap(v reflect.Value, raw any) error {
+	members, ok := raw.(map[string]any)
+	if !ok {
+		return errors.New("must be a map whose keys are text")
+	}
+	out := reflect.MakeMap(v.Type())
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		value := reflect.New(v.Type().Elem()).Elem()
+		if err := assignMember(value, members[name]); err != nil {
+			return fmt.Errorf("holds %q, which %w", name, err)
+		}
+		out.SetMapIndex(reflect.ValueOf(name), value)
 	}
 	v.Set(out)
 	return nil
 }
 
-func assignFields(v reflect.Value, fields map[string]any) error {
-	known := leaves("", v)
-	var errs []error
-	for name, raw := range fields {
-		i := indexKey(known, name)
-		if i < 0 {
-			errs = append(errs, fmt.Errorf("%s is no key here; known are %s", name, keyNames(known)))
-			continue
+func assignMember(v reflect.Value, raw any) error {
+	if v.Kind() == reflect.String {
+		text, ok := raw.(string)
+		if !ok {
+			return errNoText
 		}
-		if err := assign(known[i].value, raw); err != nil {
-			errs = append(errs, fmt.Errorf("%s %q %w", name, scalar(raw), err))
+		v.SetString(text)
+		return nil
+	}
+	list, ok := raw.([]any) // text is not split here: the names of groups may hold commas
+	if !ok {
+		return errors.New("must be a list, such as [a, b]")
+	}
+	for _, item := range list {
+		if _, ok := item.(string); !ok {
+			return errors.New("must be a list of text; put its values into quotes")
 		}
 	}
-	return errors.Join(errs...)
+	return assignStrings(v, raw)
 }
 
 func isScalar(raw any) bool {
 	switch raw.(type) {
-	case []any, map[string]any:
+	case []any, map[string]any, map[any]any:
 		return false
 	}
 	return true

@@ -52,6 +52,7 @@ type Provider struct {
 	refresh map[string]grant
 	access  map[string]bool // live access tokens
 	logins  map[string]bool // session cookies
+	hints   map[string]bool // ID tokens
 	consent map[string]bool
 }
 
@@ -62,7 +63,7 @@ func New(t testing.TB) *Provider {
 	t.Helper()
 	p := &Provider{
 		keys: newKeys(t), counts: map[string]int{}, codes: map[string]grant{}, refresh: map[string]grant{}, access: map[string]bool{},
-		logins: map[string]bool{}, consent: map[string]bool{},
+		logins: map[string]bool{}, hints: map[string]bool{}, consent: map[string]bool{},
 	}
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
@@ -95,7 +96,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	routes := map[string]http.HandlerFunc{
 		"/.well-known/openid-configuration": p.document, "/.well-known/jwks.json": p.jwks, "/oauth2/authorize": p.authorize,
 		"/login": p.login, "/consent": p.allow, "/oauth2/token": p.token, "/oauth2/userinfo": p.userinfo, "/oauth2/introspect": p.introspect,
-		"/oauth2/revoke": p.revoke, "/account": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "account") },
+		"/oauth2/revoke": p.revoke, "/oauth2/logout": p.endSession, "/account": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "account") },
 	}
 	if h, ok := routes[r.URL.Path]; ok {
 		h(w, r)
@@ -188,6 +189,23 @@ func (p *Provider) allow(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/oauth2/authorize?"+asked, http.StatusSeeOther)
 }
 
+// endSession is there always; discovery names it only if a test says so (see OfferLogout).
+func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	cookie, err := r.Cookie("sid")
+	if err != nil || !p.hints[q.Get("id_token_hint")] || q.Get("client_id") != ClientID {
+		http.Error(w, "refused", http.StatusForbidden)
+		return
+	}
+	delete(p.logins, cookie.Value)
+	http.Redirect(w, r, q.Get("post_logout_redirect_uri")+"?"+url.Values{"state": {q.Get("state")}}.Encode(), http.StatusSeeOther)
+}
+
+// OfferLogout changes a discovery document: it names the end_session_endpoint.
+func OfferLogout(document map[string]any) {
+	document["end_session_endpoint"] = document["issuer"].(string) + "/oauth2/logout"
+}
+
 // client tells whether the request authenticates the client by Basic, form-encoded.
 func client(r *http.Request) bool {
 	id, secret, ok := r.BasicAuth()
@@ -217,7 +235,9 @@ func (p *Provider) idToken(g grant, access string) string {
 	if g.nonce != "" {
 		claims["nonce"] = g.nonce
 	}
-	return p.sign("id", map[string]any{"alg": "RS256", "kid": "rsa"}, claims)
+	token := p.sign("id", map[string]any{"alg": "RS256", "kid": "rsa"}, claims)
+	p.hints[token] = true
+	return token
 }
 
 func (p *Provider) accessToken(subject, scope string) string {

@@ -1,5 +1,5 @@
 // Package webtest is a browser for tests of pages: it keeps cookies, finds forms by id and submits them to an http.Handler as a person would. It follows
-// no redirects by itself, so that a test sees every hop.
+// no redirects by itself, so that a test sees every hop. Beside it are a real browser, and the clock and the log of a server under test.
 package webtest
 
 import (

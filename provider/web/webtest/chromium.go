@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -33,8 +34,8 @@ type Chromium struct {
 	complaints []string
 }
 
-// StartChromium starts a browser that ends with the test. Without Chromium the test is skipped, except in CI.
-func StartChromium(t *testing.T) *Chromium {
+// StartChromium starts a browser that ends with the test. Without Chromium the test is skipped, except in CI. More flags may be given.
+func StartChromium(t *testing.T, more ...chromedp.ExecAllocatorOption) *Chromium {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -45,6 +46,7 @@ func StartChromium(t *testing.T) *Chromium {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))
+	options = append(options, more...)
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	process, cancel := chromedp.NewContext(ctx)
@@ -58,8 +60,19 @@ func StartChromium(t *testing.T) *Chromium {
 // Window opens a window for a test, as a person without history: no cookies, no cache.
 func (c *Chromium) Window(t *testing.T) *Chromium {
 	t.Helper()
+	return c.open(t, c.process, chromedp.WithNewBrowserContext())
+}
+
+// Tab opens another tab of the same person's: with the same cookies.
+func (c *Chromium) Tab(t *testing.T) *Chromium {
+	t.Helper()
+	return c.open(t, c.ctx)
+}
+
+func (c *Chromium) open(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *Chromium {
+	t.Helper()
 	w := &Chromium{t: t, process: c.process}
-	ctx, cancel := chromedp.NewContext(c.process, chromedp.WithNewBrowserContext())
+	ctx, cancel := chromedp.NewContext(parent, options...)
 	t.Cleanup(cancel)
 	w.ctx = ctx
 	if err := chromedp.Listen(ctx, w.hear); err != nil {
@@ -92,6 +105,9 @@ func (c *Chromium) hear(event any) {
 	default:
 		return
 	}
+	if strings.HasPrefix(text, "info: Autofocus processing was blocked because a document already has a focused element.") {
+		return // a person who clicks into a field while the page loads: the driver is that quick now and then
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.complaints = append(c.complaints, text)
@@ -105,6 +121,13 @@ func (c *Chromium) Silent() {
 	for _, text := range c.complaints {
 		c.t.Error(text)
 	}
+}
+
+// Complaints are what the browser has had to complain about.
+func (c *Chromium) Complaints() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.complaints)
 }
 
 // Do runs actions.
@@ -126,6 +149,15 @@ func (c *Chromium) Do(actions ...chromedp.Action[chromedp.Void]) {
 func (c *Chromium) Open(address string) {
 	c.t.Helper()
 	c.Do(chromedp.Navigate(address))
+}
+
+// Go begins to load an address and does not wait for it.
+func (c *Chromium) Go(address string) {
+	c.t.Helper()
+	c.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, page.Navigate, page.NavigateParams{URL: address})
+		return err
+	}))
 }
 
 // Fill types into the input with the id, as a person does.
@@ -176,6 +208,17 @@ func (c *Chromium) True(expression string) bool {
 func (c *Chromium) Text() string {
 	text, _ := evaluate[string](c, "document.body ? document.body.innerText : ''")
 	return text
+}
+
+// Attribute waits for the first element of a CSS selector and returns one of its attributes.
+func (c *Chromium) Attribute(selector, name string) string {
+	c.t.Helper()
+	c.Await(selector)
+	value, err := evaluate[string](c, fmt.Sprintf("document.querySelector(%q).getAttribute(%q)", selector, name))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return value
 }
 
 // Location is the address in the address bar.

@@ -1,0 +1,343 @@
+package federation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gatehouse/provider/audit"
+	"gatehouse/provider/credential"
+	"gatehouse/provider/interaction"
+	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/seal"
+	"gatehouse/provider/session"
+	"gatehouse/provider/upstream"
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+	"gatehouse/templates"
+)
+
+// Store is what federation needs of storage.
+type Store interface {
+	storage.IdentityStore
+	Remember(ctx context.Context, key string, expires time.Time) error
+	User(ctx context.Context, subject string) (*storage.User, error)
+	UserByLogin(ctx context.Context, key string) (*storage.User, string, error)
+	UpdateUser(ctx context.Context, subject string, change func(*storage.User) error) (*storage.User, error)
+	EndUpstreamSessions(ctx context.Context, upstream, externalID, sid string) (int, error)
+	UpstreamToken(ctx context.Context, id string) ([]byte, error)
+}
+
+// Options build the feature.
+type Options struct {
+	// Issuer is our own; redirect URIs are made of it.
+	Issuer  string
+	Configs []upstream.Config
+	// HTTP is the guarded client.
+	HTTP     *http.Client
+	Store    Store
+	Sessions *session.Sessions
+	Flows    *interaction.Flows
+	Clients  interface {
+		Client(ctx context.Context, id string) (*storage.Client, error)
+	}
+	Seal *seal.Ring
+	// Limiter counts, under Starts, the walks that one address begins.
+	Limiter *ratelimit.Limiter
+	Starts  ratelimit.Limit
+	// Password tells that people can sign in with a password, too.
+	Password bool
+	Audit    *audit.Log
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Federation is the feature.
+type Federation struct {
+	Options
+	providers []*provider
+}
+
+// Further reasons, which are found here and not by an upstream.
+const (
+	Disabled   upstream.Reason = "disabled"    // the user here is disabled
+	Unknown    upstream.Reason = "unknown"     // no user here has the account, and none may be created
+	HasAccount upstream.Reason = "has_account" // the address is that of a user here, and may not be linked by itself
+	Linked     upstream.Reason = "linked"      // the account is that of a user already
+	NoProof    upstream.Reason = "no_proof"    // the address is that of a user here, who has no way in to prove it
+	OtherUser  upstream.Reason = "other_user"  // the browser's session is no longer the one that began to link
+)
+
+// provider is one configured upstream.
+type provider struct {
+	upstream.Config
+	upstream.Upstream
+
+	mu     sync.Mutex
+	down   error // why it cannot be used now
+	looked time.Time
+}
+
+// New builds the upstreams of a configuration that was checked. It asks nobody.
+func New(o Options) (*Federation, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	f := &Federation{Options: o}
+	for _, c := range o.Configs {
+		kind := upstream.FindKind(c.Type)
+		if kind == nil {
+			return nil, fmt.Errorf("upstream %s: there is no type %q", c.ID, c.Type)
+		}
+		if c.Name == "" {
+			c.Name = kind.Name
+		}
+		if c.Link == "" {
+			c.Link = "proof"
+		}
+		built, err := kind.New(upstream.Options{Config: c, Issuer: o.Issuer, HTTP: o.HTTP, Now: o.Now})
+		if err != nil {
+			return nil, fmt.Errorf("upstream %s: %w", c.ID, err)
+		}
+		f.providers = append(f.providers, &provider{Config: c, Upstream: built})
+	}
+	return f, nil
+}
+
+// RedirectURI is the address to register at a provider.
+func RedirectURI(issuer, id string) string { return issuer + "/upstream/" + id + "/callback" }
+
+// Mount adds the walk to the providers and back, and the linking of accounts.
+func (f *Federation) Mount(m *web.Mux) {
+	if len(f.providers) == 0 {
+		return
+	}
+	m.Page("/upstream/{id}/start", f.start, f.start)
+	m.PageNoCSRF("/upstream/{id}/callback", f.callback, callbackByForm)
+	m.Page("/upstream/{id}/finish", f.finish, nil)
+	m.PageNoCSRF("/upstream/{id}/signed-out", f.signedOut, nil)
+	m.Protocol("/upstream/{id}/logout", []string{http.MethodPost}, f.logout)
+	m.Page("/upstream/{id}/test", f.beginTest, nil)
+	m.Page(interaction.ReturnLink, f.askLink, f.link)
+	m.SelfPage("/account/unlink", nil, f.unlink)
+}
+
+func (f *Federation) find(id string) *provider {
+	if i := slices.IndexFunc(f.providers, func(p *provider) bool { return p.ID == id }); i >= 0 {
+		return f.providers[i]
+	}
+	return nil
+}
+
+// of returns the provider that a path names.
+func (f *Federation) of(r *http.Request) (*provider, error) {
+	p := f.find(web.Var(r, "id"))
+	if p == nil {
+		return nil, &web.Error{Status: http.StatusNotFound, Code: "not_found", Message: "There is no sign-in provider of this name here."}
+	}
+	return p, nil
+}
+
+// Check asks every provider what it publishes, at the same time, and notes which cannot be used. Only a provider that calls itself something else than the configuration is an
+// error: that will not get better.
+func (f *Federation) Check(ctx context.Context) error {
+	faults := make([]error, len(f.providers))
+	var group sync.WaitGroup
+	for i, p := range f.providers {
+		group.Go(func() { faults[i] = f.probe(ctx, p) })
+	}
+	group.Wait()
+	return errors.Join(faults...)
+}
+
+func (f *Federation) probe(ctx context.Context, p *provider) error {
+	prober, ok := p.Upstream.(upstream.Prober)
+	if !ok {
+		return nil
+	}
+	err := prober.Probe(ctx)
+	p.look(f.Now())
+	if p.note(err) {
+		if err == nil {
+			f.Log.Info("a sign-in provider works again", "upstream", p.ID)
+		} else {
+			f.Log.Warn("a sign-in provider cannot be used; other ways to sign in go on", "upstream", p.ID, "cause", err.Error())
+		}
+	}
+	var mismatch *upstream.Mismatch
+	if errors.As(err, &mismatch) {
+		return fmt.Errorf("upstream %s: %w", p.ID, err)
+	}
+	return nil
+}
+
+// lookAgain is how often a provider that works is looked at; one that does not is looked at whenever the job runs.
+const lookAgain = 2 * time.Minute
+
+// Probe is a job: it looks again at the providers, and never fails. A mismatch that began later is logged, and shown as down.
+func (f *Federation) Probe(ctx context.Context) error {
+	var group sync.WaitGroup
+	for _, p := range f.providers {
+		if p.isDown() || f.Now().Sub(p.lookedAt()) >= lookAgain {
+			group.Go(func() { _ = f.probe(ctx, p) })
+		}
+	}
+	group.Wait()
+	return nil
+}
+
+// note keeps whether the provider can be used and tells whether that is news.
+func (p *provider) note(err error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	news := (p.down == nil) != (err == nil)
+	p.down = err
+	return news
+}
+
+func (p *provider) look(at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.looked = at
+}
+
+func (p *provider) lookedAt() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.looked
+}
+
+func (p *provider) isDown() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.down != nil
+}
+
+// UpstreamToken returns the UpstreamToken of a session; see storage.SessionStore.
+func (f *Federation) UpstreamToken(ctx context.Context, sessionID string) ([]byte, error) {
+	return f.Store.UpstreamToken(ctx, sessionID)
+}
+
+// Buttons are the providers as the login page shows them.
+func (f *Federation) Buttons() []templates.UpstreamButton {
+	var buttons []templates.UpstreamButton
+	for _, p := range f.providers {
+		buttons = append(buttons, p.button())
+	}
+	return buttons
+}
+
+func (p *provider) button() templates.UpstreamButton {
+	return templates.UpstreamButton{ID: p.ID, Name: p.Name, Style: p.Type, Down: p.isDown()}
+}
+
+// Route is the provider that a paused request leads to without a question, empty if people choose: the one that the request names (idp_hint), that its client names, that owns
+// the domain of login_hint, or the only one where there is no password. Nobody is sent twice: who comes back without a sign-in sees the page.
+func (f *Federation) Route(ctx context.Context, flow *storage.Interaction) (string, error) {
+	if len(f.providers) == 0 || interaction.Sent(flow) || interaction.Pending(flow) != nil {
+		return "", nil
+	}
+	clientID := flow.Params.Get("client_id")
+	var named string
+	if clientID != "" {
+		c, err := f.Clients.Client(ctx, clientID)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return "", fmt.Errorf("read client: %w", err)
+		}
+		if err == nil {
+			named = c.Upstream
+		}
+	}
+	for _, id := range []string{flow.Params.Get("idp_hint"), named, f.byDomain(flow.Params.Get("login_hint"))} {
+		if p := f.find(id); p != nil && !p.isDown() {
+			return id, nil
+		}
+	}
+	if len(f.providers) == 1 && !f.Password && !f.providers[0].isDown() {
+		return f.providers[0].ID, nil
+	}
+	return "", nil
+}
+
+// byDomain finds the provider of an e-mail address.
+func (f *Federation) byDomain(hint string) string {
+	key, err := credential.EmailKey(hint)
+	if err != nil {
+		return ""
+	}
+	_, domain, _ := strings.Cut(key, "@")
+	for _, p := range f.providers {
+		if slices.ContainsFunc(p.Domains, func(d string) bool { return strings.EqualFold(d, domain) }) {
+			return p.ID
+		}
+	}
+	return ""
+}
+
+// problem shows why a walk came to nothing. The person may try again, or another way.
+func (f *Federation) problem(w http.ResponseWriter, r *http.Request, p *provider, flow *storage.Interaction, refusal *upstream.Refusal) error {
+	status, page := explain(refusal.Reason, p.Name)
+	page.RequestID = web.RequestID(r.Context())
+	if flow != nil {
+		switch flow.Kind {
+		case storage.InteractionLink:
+			page.Back = true
+		case storage.InteractionTest:
+			if err := f.testFailed(r.Context(), flow, refusal); err != nil {
+				return err
+			}
+		default:
+			button := p.button()
+			page.Again, page.Interaction, page.Other = &button, flow.ID, web.LocalURL(r, "/login", url.Values{"interaction": {flow.ID}})
+		}
+	}
+	web.Annotate(r, "upstream", p.ID)
+	web.Annotate(r, "outcome", string(refusal.Reason))
+	web.Annotate(r, "cause", refusal.Error())
+	f.Audit.Record(r.Context(), audit.Event{Name: "federation.refused", Target: p.ID, Result: "refused", Reason: string(refusal.Reason)})
+	return web.RenderForm(w, r, status, page) // the interaction was found by the browser's cookie, so the browser has sent it
+}
+
+// explain says in plain words what happened. The provider's own words stay out: anybody may have written them (security row 177).
+func explain(reason upstream.Reason, name string) (int, templates.UpstreamProblem) {
+	switch reason {
+	case upstream.Cancelled:
+		return http.StatusOK, templates.UpstreamProblem{Heading: "You did not sign in", Message: "The sign-in with " + name + " was cancelled. Nothing has changed."}
+	case upstream.NotAllowed:
+		return http.StatusForbidden, templates.UpstreamProblem{Heading: "Your account is not allowed here", Message: "You signed in at " + name + ", but that account may not be used here. Use another account, or ask whoever runs this service."}
+	case upstream.Unavailable:
+		return http.StatusBadGateway, templates.UpstreamProblem{Heading: name + " does not answer", Message: "The sign-in with " + name + " is not available right now. Try again in a moment, or sign in another way."}
+	case Disabled:
+		return http.StatusForbidden, templates.UpstreamProblem{Heading: "Your account is disabled", Message: "The account here that belongs to your " + name + " account has been disabled. Ask whoever runs this service."}
+	case Unknown:
+		return http.StatusForbidden, templates.UpstreamProblem{Heading: "There is no account for you here", Message: "You signed in at " + name + ", but there is no account here that belongs to it, and none may be created. Ask whoever runs this service."}
+	case HasAccount:
+		return http.StatusConflict, templates.UpstreamProblem{Heading: "You have an account here already", Message: "There is an account with the address that " + name + " told us. Sign in to it another way; you can then add " + name + " on your account page."}
+	case NoProof:
+		return http.StatusConflict, templates.UpstreamProblem{Heading: "You have an account here already", Message: "There is an account with the address that " + name + " told us, but no way to sign in to it yet. Ask whoever runs this service to link your " + name + " account to it."}
+	case Linked:
+		return http.StatusConflict, templates.UpstreamProblem{Heading: "This account is linked already", Message: "That " + name + " account belongs to a user here already: to you, or to somebody else. An account can be linked once only; remove it there first."}
+	case OtherUser:
+		return http.StatusConflict, templates.UpstreamProblem{Heading: "Somebody else is signed in now", Message: "While you were at " + name + " the sign-in of this browser changed. Nothing was linked. Start again from your account page."}
+	}
+	return http.StatusBadGateway, templates.UpstreamProblem{Heading: "The sign-in with " + name + " failed", Message: name + " gave an answer that we cannot accept, so nobody was signed in. Try again; if it happens again, tell whoever runs this service the number below."}
+}
+
+// startAgain answers a callback that belongs to no walk of this browser.
+func startAgain(w http.ResponseWriter, r *http.Request) error {
+	web.Annotate(r, "outcome", "no such walk")
+	return web.Render(w, r, http.StatusForbidden, templates.Error{
+		Status: http.StatusForbidden, Heading: "This sign-in cannot go on here", RequestID: web.RequestID(r.Context()), Continue: web.LocalURL(r, interaction.ReturnAccount, nil),
+		Message: "It was started in another browser, too long ago, or was finished before. Go back to the app and start again, or go on to your account.",
+	})
+}
