@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,6 +124,7 @@ func TestDoctorNamesTheFaultAndItsFix(t *testing.T) {
 		}), "keys", "fail", "key 2 (x) is there twice"},
 		"no RSA key":     {spoilAnswers("/.well-known/jwks.json", func(_ http.Header, body string) string { return strings.ReplaceAll(body, `"RS256"`, `"RS512"`) }), "keys", "fail", "put RS256 into keys.algorithms"},
 		"another store":  {spoilAnswers("/.well-known/jwks.json", func(_ http.Header, body string) string { return strings.ReplaceAll(body, `"kid":"`, `"kid":"x`) }), "store", "fail", "the same storage.url"},
+		"a key withheld": {spoilAnswers("/.well-known/jwks.json", func(_ http.Header, body string) string { return lastKeyOff(body) }), "store", "fail", "look whether a cache before the server keeps jwks_uri"},
 		"forged address": {proxied(proxyAddress, func(http.Header) {}), "client address", "fail", "anyone can choose the address that rate limits count; fix: keep server.trusted_proxies"},
 		"no address":     {proxied(proxyAddress, func(h http.Header) { h.Del("X-Forwarded-For") }), "client address", "fail", "let the proxy set X-Forwarded-For to the address of its peer"},
 		"unknown proxy":  {proxied("10.0.0.2", func(http.Header) {}), "client address", "warn", "if it is your proxy's, put it into server.trusted_proxies"},
@@ -148,6 +150,25 @@ func TestDoctorNamesTheFaultAndItsFix(t *testing.T) {
 				t.Errorf("the command ends with %v", err)
 			}
 		})
+	}
+}
+
+// lastKeyOff takes the last key out of a JWK set.
+func lastKeyOff(set string) string { return set[:strings.LastIndex(set, ",{")] + "]}" }
+
+// A key job may be at work while the doctor looks: right after the first start it makes the next keys.
+func TestDoctorForgivesKeysThatAreJustBeingPublished(t *testing.T) {
+	p := newPatient(t)
+	var answers atomic.Int32
+	p.spoil.Store(spoilAnswers("/.well-known/jwks.json", func(_ http.Header, body string) string {
+		if answers.Add(1) <= 2 {
+			return lastKeyOff(body)
+		}
+		return body
+	}))
+	text, err := p.examine(t.Context())
+	if line := finding(text, "store"); err != nil || !strings.HasPrefix(line, "ok ") {
+		t.Errorf("store is %q, error %v\n%s", line, err, text)
 	}
 }
 
