@@ -59,9 +59,14 @@ type Client struct {
 	FrontchannelLogoutURI             string `json:"frontchannel_logout_uri,omitempty"`
 	FrontchannelLogoutSessionRequired bool   `json:"frontchannel_logout_session_required,omitempty"`
 	// Upstream is the id of the provider that the client's users sign in with, without being asked; only an operator can set it.
-	Upstream        string `json:"upstream,omitempty"`
-	SoftwareID      string `json:"software_id,omitempty"`
-	SoftwareVersion string `json:"software_version,omitempty"`
+	Upstream string `json:"upstream,omitempty"`
+	// RequireMFA makes every sign-in for the client take a second factor, SignUp says who may make an account on the way to it: "" as configured, "off", "open" or "invite". Branding
+	// overrides the configured looks. Only an operator can set them.
+	RequireMFA      bool      `json:"require_mfa,omitempty"`
+	SignUp          string    `json:"sign_up,omitempty"`
+	Branding        *Branding `json:"branding,omitempty"`
+	SoftwareID      string    `json:"software_id,omitempty"`
+	SoftwareVersion string    `json:"software_version,omitempty"`
 	// Lifetimes shorten the configured ones; zero means the configured value.
 	Lifetimes Lifetimes      `json:"lifetimes,omitzero"`
 	Secrets   []ClientSecret `json:"secrets,omitempty"`
@@ -89,6 +94,19 @@ type ClientSecret struct {
 	Created time.Time `json:"created"`
 	// Expires is zero for the current secret; a rotated one works until then.
 	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Branding is how the hosted pages look for people on their way to a client. Empty fields are as configured.
+type Branding struct {
+	Name string `json:"name,omitempty"`
+	// LogoURL is a path on this server or an https URL of the issuer's origin; empty with a LogoURI means the client's own logo.
+	LogoURL string `json:"logo_url,omitempty"`
+	// Accent is a colour, #rrggbb, AccentDark the one for dark mode.
+	Accent     string `json:"accent,omitempty"`
+	AccentDark string `json:"accent_dark,omitempty"`
+	PrivacyURL string `json:"privacy_url,omitempty"`
+	TermsURL   string `json:"terms_url,omitempty"`
+	SupportURL string `json:"support_url,omitempty"`
 }
 
 // Lifetimes are per-client limits. A client may shorten the configured lifetimes, never lengthen them.

@@ -12,12 +12,14 @@ var (
 	ErrConsumed = errors.New("already consumed")
 	// ErrLastWayIn says that without this identity its user could not sign in any more.
 	ErrLastWayIn = errors.New("last way in")
+	// ErrLastFactor says that a policy wants the user to keep a second factor, and this is the only one.
+	ErrLastFactor = errors.New("last factor")
 	// ErrUnavailable says that the store could not do the work now: connection, lock, disk, cancelled context. Nothing was
 	// saved. Whatever is not one of the others is wrapped in it.
 	ErrUnavailable = errors.New("storage unavailable")
 )
 
-// ExistsError is ErrExists with the name of the field that is taken: "id", "email", "username", "identity".
+// ExistsError is ErrExists with the name of the field that is taken: "id", "email", "username", "identity", "credential".
 type ExistsError struct{ Field string }
 
 func (e *ExistsError) Error() string { return e.Field + " already exists" }

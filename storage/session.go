@@ -23,9 +23,11 @@ type Session struct {
 	UpstreamToken []byte
 	UserAgent     string
 	IP            string
-	Created       time.Time
-	LastSeen      time.Time
-	Absolute      time.Time // the session is over at this time, whatever happens
+	// Remembered sessions outlive the browser ("remember me").
+	Remembered bool
+	Created    time.Time
+	LastSeen   time.Time
+	Absolute   time.Time // the session is over at this time, whatever happens
 }
 
 // SessionStore keeps browser sessions. Whether a session is idle is the caller's business; rows stay until Absolute, because refresh tokens that

@@ -24,6 +24,11 @@ type Store interface {
 	RateStore
 	LogoStore
 	NoticeStore
+	FactorStore
+	TicketStore
+	MailStore
+	ActivityStore
+	DeviceStore
 	MaintenanceStore
 }
 
@@ -40,7 +45,7 @@ type MaintenanceStore interface {
 	// Purge deletes at most limit rows that are of no more use at now and returns how many it deleted; call it again until the answer is
 	// below limit. What goes: opaque access tokens past Expires, codes past Expires + RevocationTTL (a second use must be noticed while the tokens of the
 	// first live), refresh tokens past Expires or GrantExpires, sessions past Absolute, interactions past Expires, revocations past Expires, replay keys past their expiry, rates whose
-	// time has passed, dismissed notices, logout deliveries past Expires, signing keys a year past RemoveAt, and clients past their Expires + ClientGrace: these as DeleteClient does, one
+	// time has passed, dismissed notices, logout deliveries and mails past Expires, tickets and devices past Expires, signing keys a year past RemoveAt, and clients past their Expires + ClientGrace: these as DeleteClient does, one
 	// transaction each, bumping TopicClients, and each counts as one row whatever goes with it. A session that Purge takes queues no LogoutDelivery. Rows in use by another
 	// transaction are left for the next call.
 	Purge(ctx context.Context, now time.Time, limit int) (int, error)

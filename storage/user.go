@@ -19,6 +19,16 @@ type User struct {
 	// Epoch is set by the backend: it grows when all that was proven or granted before must end (SetPassword, a change that sets Disabled). What was
 	// proven under an older epoch, by a request that was under way, is worth nothing.
 	Epoch int64
+	// Failures counts the wrong passwords since the last right one (FailPassword, ClearFailures), LastFailure is when the last of them came. UpdateUser changes neither.
+	Failures    int
+	LastFailure time.Time
+	// PasswordSet is when the password was set, zero if there is none. It is set by the backend (CreateUser, SetPassword).
+	PasswordSet time.Time
+	// Locale is the language that the person chose for pages and mail, a BCP 47 tag; empty: none chosen.
+	Locale string
+	// TermsVersion and TermsAccepted tell which terms the person accepted and when; empty: none.
+	TermsVersion  string
+	TermsAccepted time.Time
 	// Claims are the other standard claims (OIDC Core 5.1), in the types that JSON gives them: name, given_name, phone_number, address...
 	Claims  map[string]any
 	Created time.Time
@@ -46,8 +56,12 @@ type UserStore interface {
 
 // PasswordStore keeps one encoded password a user (package credential defines the encoding).
 type PasswordStore interface {
-	// SetPassword stores a new password, ends the user's sessions, as EndSession does, and revokes by subject, in one transaction. ErrNotFound if there is no such user.
+	// SetPassword stores a new password ("" takes it away), clears Failures, kills the user's tickets and trusted devices by the new epoch, ends the user's sessions, as EndSession does, and revokes by subject, in one transaction. ErrNotFound if there is no such user.
 	SetPassword(ctx context.Context, subject, encoded string) error
+	// FailPassword counts a wrong password and returns the new number of Failures. ErrNotFound.
+	FailPassword(ctx context.Context, subject string, at time.Time) (int, error)
+	// ClearFailures sets Failures to zero; a missing user is no error.
+	ClearFailures(ctx context.Context, subject string) error
 	// RehashPassword replaces old by encoded and touches nothing else. ErrNotFound if the stored value is no longer old.
 	RehashPassword(ctx context.Context, subject, old, encoded string) error
 }

@@ -1,0 +1,55 @@
+package storage
+
+import (
+	"context"
+	"time"
+)
+
+// Ticket is a link that works once: it came by mail, or an operator handed it out. Only its signature is kept.
+type Ticket struct {
+	Signature string // base64url SHA-256 of what the link holds
+	Kind      TicketKind
+	// Subject is whom the ticket is about; empty for people who have no account yet.
+	Subject string
+	// Email and EmailKey are the address that the ticket proves, as typed and canonical; EmailKey is empty if it proves none.
+	Email, EmailKey string
+	// Epoch is the user's epoch when the ticket was made. Once the user's is another, the ticket is dead.
+	Epoch int64
+	// Data is what the ticket is to do: a pending sign-up, an invitation. Its meaning is the feature's.
+	Data    map[string]string
+	Created time.Time
+	Expires time.Time
+	// ConsumedAt is zero until ConsumeTicket.
+	ConsumedAt time.Time
+}
+
+// TicketKind says what a ticket is for. A ticket of one kind is never found as another (security row 45).
+type TicketKind string
+
+// The kinds of ticket.
+const (
+	TicketSignUp   TicketKind = "signup"   // finishes a sign-up with the address that it proves
+	TicketInvite   TicketKind = "invite"   // lets somebody sign up
+	TicketVerify   TicketKind = "verify"   // proves the address of a user
+	TicketEmail    TicketKind = "email"    // changes the address of a user to the one that it proves
+	TicketReset    TicketKind = "reset"    // sets a new password
+	TicketMagic    TicketKind = "magic"    // signs in
+	TicketRevert   TicketKind = "revert"   // "it was not me": ends sessions, and undoes the change that it tells of
+	TicketRecovery TicketKind = "recovery" // an operator's one-time link
+)
+
+// MaxTickets is how many live tickets of one kind a user or an address may have; a new one then pushes the oldest out. TicketReset, TicketVerify, TicketEmail and TicketMagic: one.
+const MaxTickets = 5
+
+// TicketStore keeps tickets. Those of a user go with the user.
+type TicketStore interface {
+	// CreateTicket stores a ticket. Of the same Kind and Subject, or of the same Kind and EmailKey where Subject is empty, all but the newest (MaxTickets) die. ExistsError{"id"};
+	// ErrNotFound for a Subject that does not exist.
+	CreateTicket(ctx context.Context, t *Ticket) error
+	// Ticket returns a ticket that would work now. ErrNotFound if there is none of that kind, it is past Expires, or its Epoch is not its user's any more; ErrConsumed if it was used.
+	Ticket(ctx context.Context, kind TicketKind, signature string) (*Ticket, error)
+	// ConsumeTicket is Ticket and marks it as used, in one transaction: of any number of callers exactly one gets it, the others ErrConsumed. A used ticket is kept until it expires.
+	ConsumeTicket(ctx context.Context, kind TicketKind, signature string) (*Ticket, error)
+	// RevokeTickets kills all live tickets of a user of the given kinds, all kinds if none is given.
+	RevokeTickets(ctx context.Context, subject string, kinds ...TicketKind) error
+}
