@@ -10,6 +10,7 @@ type Store interface {
 	ClientStore
 	UserStore
 	PasswordStore
+	ImportStore
 	IdentityStore
 	SessionStore
 	SessionClientStore

@@ -38,12 +38,19 @@ const (
 	TicketRecovery TicketKind = "recovery" // an operator's one-time link
 )
 
-// MaxTickets is how many live tickets of one kind a user or an address may have; a new one then pushes the oldest out. TicketReset, TicketVerify, TicketEmail and TicketMagic: one.
-const MaxTickets = 5
+// Live is how many tickets of the kind a user, or an address without a user, may have at once; a new one pushes the oldest out. A new link that lets somebody
+// in makes the older ones worthless (security row 144).
+func (k TicketKind) Live() int {
+	switch k {
+	case TicketSignUp, TicketInvite, TicketRevert:
+		return 5
+	}
+	return 1
+}
 
 // TicketStore keeps tickets. Those of a user go with the user.
 type TicketStore interface {
-	// CreateTicket stores a ticket. Of the same Kind and Subject, or of the same Kind and EmailKey where Subject is empty, all but the newest (MaxTickets) die. ExistsError{"id"};
+	// CreateTicket stores a ticket. Of the same Kind and Subject, or of the same Kind and EmailKey where Subject is empty, all but the newest Kind.Live() die. ExistsError{"id"};
 	// ErrNotFound for a Subject that does not exist.
 	CreateTicket(ctx context.Context, t *Ticket) error
 	// Ticket returns a ticket that would work now. ErrNotFound if there is none of that kind, it is past Expires, or its Epoch is not its user's any more; ErrConsumed if it was used.

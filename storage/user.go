@@ -54,6 +54,22 @@ type UserStore interface {
 	ListUsers(ctx context.Context, after string, limit int) ([]*User, error)
 }
 
+// ImportedUser is a user who comes from another system, with the encoded password and the accounts at upstreams that came along.
+type ImportedUser struct {
+	User       *User
+	Password   string
+	Identities []*Identity
+}
+
+// ImportStore takes many users at once.
+type ImportStore interface {
+	// ImportUsers stores users in one transaction and returns for each nil or why it was refused, as CreateUser and CreateIdentity would (ExistsError); a refused one leaves nothing behind and
+	// hinders no other. A Created that is not zero is kept.
+	ImportUsers(ctx context.Context, users []ImportedUser) ([]error, error)
+	// ExportUsers is ListUsers with what ImportUsers takes.
+	ExportUsers(ctx context.Context, after string, limit int) ([]ImportedUser, error)
+}
+
 // PasswordStore keeps one encoded password a user (package credential defines the encoding).
 type PasswordStore interface {
 	// SetPassword stores a new password ("" takes it away), clears Failures, kills the user's tickets and trusted devices by the new epoch, ends the user's sessions, as EndSession does, and revokes by subject, in one transaction. ErrNotFound if there is no such user.
