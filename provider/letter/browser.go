@@ -1,0 +1,55 @@
+package letter
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"gatehouse/provider/interaction"
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+)
+
+// What a ticket remembers of where it was asked for.
+const (
+	dataBrowser     = "browser"
+	dataInteraction = "interaction"
+)
+
+// Begun notes in a ticket's data the browser that asks for it and the interaction that waits there; flow is nil if none does.
+func Begun(w http.ResponseWriter, r *http.Request, data map[string]string, flow *storage.Interaction) map[string]string {
+	if data == nil {
+		data = map[string]string{}
+	}
+	data[dataBrowser] = web.Binder(w, r)
+	if flow != nil {
+		data[dataInteraction] = flow.ID
+	}
+	return data
+}
+
+// Here tells whether the request comes from the browser in which the ticket was asked for (security row 151).
+func Here(r *http.Request, t *storage.Ticket) bool {
+	binder, ok := web.BinderOf(r)
+	return ok && subtle.ConstantTimeCompare([]byte(binder), []byte(t.Data[dataBrowser])) == 1
+}
+
+// Waiting returns the interaction that the ticket's browser paused, or a new one that leads to the account page if that is over. Only for a ticket that is Here.
+func Waiting(w http.ResponseWriter, r *http.Request, flows *interaction.Flows, t *storage.Ticket) (*storage.Interaction, error) {
+	binder := web.Binder(w, r)
+	if id := t.Data[dataInteraction]; id != "" {
+		flow, err := flows.Load(r.Context(), id, binder)
+		if err == nil {
+			return flow, nil
+		}
+		if !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, storage.ErrConsumed) && !errors.Is(err, interaction.ErrOtherBrowser) {
+			return nil, err
+		}
+	}
+	flow, err := flows.Start(r.Context(), storage.Interaction{Kind: storage.InteractionAccount, ReturnTo: interaction.ReturnAccount, Binder: binder})
+	if err != nil {
+		return nil, fmt.Errorf("begin sign-in: %w", err)
+	}
+	return flow, nil
+}
