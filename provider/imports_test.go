@@ -33,6 +33,8 @@ var importRules = map[string]struct {
 	"provider/credential":       {groundMay, groundWhy},
 	"provider/interaction":      {groundMay, groundWhy},
 	"provider/web":              {append(slices.Clone(leaf), "templates"), "the kernel knows pages and leaf packages; features bring the rest"},
+	"provider/claims":           {[]string{"storage"}, "what a claim may hold needs nobody: the command line and the account page ask the same rules"},
+	"provider/useragent":        {nil, "a leaf: words for a header"},
 	"provider/opaque":           {nil, "a leaf: random strings and what is stored of them"},
 	"provider/redirect":         {[]string{"storage"}, "comparing addresses needs nobody"},
 	"provider/grant":            {[]string{"storage"}, "grants state small interfaces, which the engine satisfies"},
@@ -67,7 +69,7 @@ var (
 	groundMay  = slices.Clone(leaf)
 	groundWhy  = "ground packages import leaf packages and storage"
 	featureMay = append(slices.Clone(leaf), "provider/keys", "provider/credential", "provider/interaction", "provider/web", "templates", "provider/session", "provider/oauth",
-		"provider/opaque", "provider/redirect", "provider/client", "provider/clientauth", "provider/request", "provider/registration")
+		"provider/opaque", "provider/redirect", "provider/client", "provider/clientauth", "provider/request", "provider/registration", "provider/claims", "provider/useragent")
 	featureWhy = "features never import each other: they meet through an interaction id in a URL, or through storage"
 )
 
