@@ -140,6 +140,9 @@ func examples() []example {
 	add("logoutconfirm-bare", LogoutConfirm{})
 	add("logoutconfirm-long", LogoutConfirm{Account: longEmail, App: long.Name, Fault: "post_logout_redirect_uri needs an id_token_hint. Send the ID token that the app got when the user signed in."})
 	add("logoutreturn", LogoutReturn{Fields: []Pair{{"state", "s"}}})
+	for _, e := range peopleExamples() {
+		list = append(list, e)
+	}
 	add("done", Done{Heading: "This sign-in is already finished", Message: "You can close this window, or go back to the app."})
 	add("interstitial", Interstitial{Host: "notes.example", URL: "https://notes.example/cb?error=invalid_scope", ErrorText: "The app asked for a permission that does not exist."})
 	return list
