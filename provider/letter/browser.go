@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"gatehouse/provider/activity"
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -33,6 +34,15 @@ func Begun(w http.ResponseWriter, r *http.Request, data map[string]string, flow 
 func Here(r *http.Request, t *storage.Ticket) bool {
 	binder, ok := web.BinderOf(r)
 	return ok && subtle.ConstantTimeCompare([]byte(binder), []byte(t.Data[dataBrowser])) == 1
+}
+
+// From says where a request comes from.
+func From(r *http.Request) activity.Where {
+	from := activity.Where{UserAgent: r.UserAgent()}
+	if peer := web.Peer(r); peer.IsValid() {
+		from.IP = peer.String()
+	}
+	return from
 }
 
 // Waiting returns the interaction that the ticket's browser paused, or a new one that leads to the account page if that is over. Only for a ticket that is Here.
