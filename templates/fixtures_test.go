@@ -108,6 +108,10 @@ func examples() []example {
 	logo := notes()
 	logo.LogoURL = "/logo.svg"
 	add("login-logo", Login{Password: true, Client: &logo, Interaction: "i-1"})
+	add("accounts", Accounts{Client: &client, Interaction: "i-1", Accounts: []AccountChoice{
+		{Session: "s-1", User: UserView{Name: "Mira Álvarez", Email: "mira@northwind.example"}}, {Session: "s-2", User: UserView{Email: longEmail}}, {Session: "s-3", User: UserView{Username: "ops"}},
+	}})
+	add("accounts-plain", Accounts{Interaction: "i-1", Accounts: []AccountChoice{{Session: "s-1", User: UserView{Username: "mira"}}}})
 	add("login-long", Login{Password: true, Client: &long, Username: longEmail, Interaction: "i-1"})
 	add("login-providers", Login{Password: true, Client: &client, Upstreams: providers(), Interaction: "i-1"})
 	add("login-providers-error", Login{Password: true, Client: &client, Upstreams: providers()[:2], Username: "mira", Error: Plain("The user name or the password is wrong. Check both and try again."), Interaction: "i-1"})

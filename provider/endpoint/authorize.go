@@ -175,8 +175,8 @@ func (e *Endpoints) state(ctx context.Context, req *request.Authorize, current *
 		Now: e.Now(), Prompt: req.Prompt, MaxAge: req.MaxAge, HintSubjects: req.HintSubjects, FirstParty: req.Client.FirstParty,
 		AlwaysAsk: alwaysAsk(req), Offline: req.Has("offline_access"), EssentialACR: req.EssentialACR, ReachableACR: e.ACRValues,
 	}
-	if slices.Contains(req.Prompt, "select_account") && (flow == nil || flow.Proofs[interaction.ProofLogin] == "") {
-		// With one account a browser, choosing another means signing in again. Who has done so in this interaction has chosen, also at a provider that did not ask for a password.
+	if interaction.ChoiceDue(flow, req.Prompt) {
+		// The sign-in page lets people choose, or sign in as another. Who has done either in this interaction has chosen, also at a provider that did not ask for a password.
 		state.Prompt = append(slices.Clone(req.Prompt), "login")
 	}
 	if flow != nil {

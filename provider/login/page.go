@@ -39,14 +39,19 @@ func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Log
 		return nil, fmt.Errorf("read client: %w", err)
 	}
 	web.Annotate(r, "client", client.ID)
+	page.Client = clientView(r, flow, client)
+	return page, nil
+}
+
+// clientView is what the pages show of the client of a request.
+func clientView(r *http.Request, flow *storage.Interaction, client *storage.Client) *templates.ClientView {
 	view := &templates.ClientView{
 		ID: client.ID, Name: client.Name, PolicyURI: client.PolicyURI, TOSURI: client.TOSURI, ClientURI: client.ClientURI, Host: interaction.Target(flow.Params.Get("redirect_uri")),
 	}
 	if client.LogoURI != "" {
 		view.LogoURL = web.LocalURL(r, "/client-logo/"+url.PathEscape(client.ID), nil)
 	}
-	page.Client = view
-	return page, nil
+	return view
 }
 
 // explain says why the person is asked, where that is not plain: an account elsewhere waits for proof, or the account page wants a fresh sign-in.
