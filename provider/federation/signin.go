@@ -229,7 +229,7 @@ func newSubject() string {
 func (f *Federation) signIn(w http.ResponseWriter, r *http.Request, a *arrival, user *storage.User) error {
 	p := a.provider
 	login := session.Login{
-		Subject: user.Subject, AMR: methods(a.AMR), ACR: p.acr(a.ACR), Epoch: user.Epoch, AuthTime: a.authTime(f.Now()), Upstream: p.ID, ExternalID: a.ID, UpstreamSID: a.SID,
+		Subject: user.Subject, AMR: methods(a.AMR), ACR: p.acr(a.ACR), Epoch: user.Epoch, Keep: interaction.Another(a.flow), AuthTime: a.authTime(f.Now()), Upstream: p.ID, ExternalID: a.ID, UpstreamSID: a.SID,
 	}
 	if p.EndSession && a.IDToken != "" {
 		login.UpstreamToken = f.Seal.Seal([]byte(a.IDToken), upstreamTokenPlace)
