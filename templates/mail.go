@@ -2,20 +2,18 @@ package templates
 
 import (
 	"bytes"
-	"embed"
+	"cmp"
 	"errors"
 	"fmt"
 	"html/template"
+	"io/fs"
 	"strings"
 	texttemplate "text/template"
 	"time"
 	"unicode"
 )
 
-//go:embed mail
-var mailFiles embed.FS
-
-// MailKind says which message a mail is. Its words are in the catalogue under mail.KIND.
+// MailKind says which message a mail is. Its words are in locales/LANGUAGE/mail.toml, under mail.KIND.
 type MailKind string
 
 // The kinds of mail.
@@ -94,28 +92,22 @@ type Mail struct {
 // MailText is a mail in words.
 type MailText struct{ Lang, Subject, Text, HTML string }
 
-// Mails turns messages into words: one layout in HTML and one in plain text, with the words of the catalogue. It is immutable and safe for concurrent use.
-type Mails struct {
-	html  *template.Template
-	text  *texttemplate.Template
-	words mailWords
+// mailLayouts are the one layout of mails in HTML and the one in plain text.
+type mailLayouts struct {
+	html *template.Template
+	text *texttemplate.Template
 }
 
-// LoadMails parses the embedded layouts and words.
-func LoadMails() (*Mails, error) {
-	html, err := template.ParseFS(mailFiles, "mail/layout.html")
+func loadMailLayouts(files fs.FS) (mailLayouts, error) {
+	html, err := template.ParseFS(files, "mail/layout.html")
 	if err != nil {
-		return nil, fmt.Errorf("parse HTML mail: %w", err)
+		return mailLayouts{}, fmt.Errorf("parse HTML mail: %w", err)
 	}
-	text, err := texttemplate.ParseFS(mailFiles, "mail/layout.txt")
+	text, err := texttemplate.ParseFS(files, "mail/layout.txt")
 	if err != nil {
-		return nil, fmt.Errorf("parse text mail: %w", err)
+		return mailLayouts{}, fmt.Errorf("parse text mail: %w", err)
 	}
-	words, err := loadMailWords()
-	if err != nil {
-		return nil, err
-	}
-	return &Mails{html: html, text: text, words: words}, nil
+	return mailLayouts{html, text}, nil
 }
 
 // mailFact is a line of what happened.
@@ -123,9 +115,9 @@ type mailFact struct{ Name, Value string }
 
 // mailView is what the layouts show, all of it in words.
 type mailView struct {
-	Lang, Subject, Brand, Heading, Greeting string
-	Paragraphs                              []string
-	Facts                                   []mailFact
+	Lang, Dir, Subject, Brand, Heading, Greeting string
+	Paragraphs                                   []string
+	Facts                                        []mailFact
 	// Link is the link, Action the words on it. Button says that it is what the mail is for; Fallback tells what to do with the bare address.
 	Link, Action, Fallback string
 	Button                 bool
@@ -138,35 +130,53 @@ var (
 	errMailLink = errors.New("a mail of this kind needs a link")
 )
 
-// Render writes a mail in a language (BCP 47), in English if there are no words in that language. Whatever comes from people is plain text on one line; it is never a link.
-func (s *Mails) Render(lang string, m Mail) (MailText, error) {
+// RenderMail puts a mail into words of a language (BCP 47), in English if there are no words in that language. Whatever comes from people is plain text on one line; it is
+// never a link.
+func (s *Set) RenderMail(lang string, m Mail) (MailText, error) {
 	form, ok := mailForms[m.Kind]
 	if !ok {
 		return MailText{}, fmt.Errorf("render mail %q: %w", m.Kind, errMailKind)
 	}
-	v, err := s.view(lang, form, m)
+	v, err := s.in(s.Match(lang)).mail(form, m)
 	if err != nil {
 		return MailText{}, fmt.Errorf("render mail %q: %w", m.Kind, err)
 	}
 	var html, text bytes.Buffer
-	if err := s.html.Execute(&html, v); err != nil {
+	if err := s.mails.html.Execute(&html, v); err != nil {
 		return MailText{}, fmt.Errorf("render mail %q in HTML: %w", m.Kind, err)
 	}
-	if err := s.text.Execute(&text, v); err != nil {
+	if err := s.mails.text.Execute(&text, v); err != nil {
 		return MailText{}, fmt.Errorf("render mail %q in text: %w", m.Kind, err)
 	}
 	return MailText{Lang: v.Lang, Subject: v.Subject, Text: text.String(), HTML: html.String()}, nil
 }
 
-// view collects the words of a mail.
-func (s *Mails) view(lang string, form mailForm, m Mail) (*mailView, error) {
-	say := s.words.speaker(lang, m)
-	key := "mail." + string(m.Kind) + "."
-	v := &mailView{
-		Lang: say.lang, Brand: say.data.Brand, Subject: say.the(key + "subject"), Heading: say.the(key + "heading"), Greeting: say.the("mail.greeting"),
-		Paragraphs: strings.Split(say.the(key+"text"), "\n\n"), Link: mailLink(m.Link), Button: form.action, Footer: say.the("mail.footer"),
+// speaker says texts about one mail, and remembers the first failure.
+type speaker struct {
+	l    *language
+	data map[string]any
+	err  error
+}
+
+func (s *speaker) the(id string) string {
+	words, err := s.l.look(id, s.data)
+	s.err = cmp.Or(s.err, err)
+	return words
+}
+
+func (l *language) mail(form mailForm, m Mail) (*mailView, error) {
+	brand, name := cmp.Or(mailWord(m.Brand.Name), "Gatehouse"), plainWord(m.Name)
+	life, err := l.duration(m.Life)
+	if err != nil {
+		return nil, err
 	}
-	if form.greets && say.data.Name != "" {
+	say := &speaker{l: l, data: map[string]any{"Brand": brand, "Name": name, "Address": mailWord(m.Address), "Detail": plainWord(m.Detail), "Life": life}}
+	id := "mail." + string(m.Kind) + "."
+	v := &mailView{
+		Lang: l.tag, Dir: l.dir, Brand: brand, Subject: say.the(id + "subject"), Heading: say.the(id + "heading"), Greeting: say.the("mail.greeting"),
+		Paragraphs: strings.Split(say.the(id+"text"), "\n\n"), Link: mailLink(m.Link), Button: form.action, Footer: say.the("mail.footer"),
+	}
+	if form.greets && name != "" {
 		v.Greeting = say.the("mail.greeting_name")
 	}
 	if form.facts {
@@ -176,11 +186,11 @@ func (s *Mails) view(lang string, form mailForm, m Mail) (*mailView, error) {
 	case v.Link == "" && form.action:
 		return nil, errMailLink
 	case v.Link == "":
-		v.After = say.the(key + "after_nolink")
+		v.After = say.the(id + "after_nolink")
 	case form.action:
-		v.Action, v.Fallback, v.Life, v.After = say.the(key+"button"), say.the("mail.fallback"), say.the("mail.life"), say.the(key+"after")
+		v.Action, v.Fallback, v.Life, v.After = say.the(id+"button"), say.the("mail.fallback"), say.the("mail.life"), say.the(id+"after")
 	default:
-		v.Action, v.Fallback, v.Life, v.After = say.the("mail.not_me"), say.the("mail.not_me_text"), say.the("mail.life_not_me"), say.the(key+"after")
+		v.Action, v.Fallback, v.Life, v.After = say.the("mail.not_me"), say.the("mail.not_me_text"), say.the("mail.life_not_me"), say.the(id+"after")
 	}
 	if m.Life <= 0 {
 		v.Life = ""
@@ -189,6 +199,24 @@ func (s *Mails) view(lang string, form mailForm, m Mail) (*mailView, error) {
 		v.SupportLink, v.Support = link, say.the("mail.support")
 	}
 	return v, say.err
+}
+
+// facts tells when, where and with what.
+func (s *speaker) facts(m Mail) []mailFact {
+	var out []mailFact
+	add := func(id, value string) {
+		if value != "" {
+			out = append(out, mailFact{s.the(id), value})
+		}
+	}
+	if !m.When.IsZero() {
+		when, err := s.l.moment(m.When)
+		s.err = cmp.Or(s.err, err)
+		add("mail.fact_when", when)
+	}
+	add("mail.fact_device", plainWord(m.Device))
+	add("mail.fact_place", mailWord(m.Place))
+	return out
 }
 
 // mailLink returns a link if it may stand in a mail: http or https, and nothing that could break a line.

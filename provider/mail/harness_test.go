@@ -87,8 +87,12 @@ func newStage(t *testing.T, carrier Carrier) *stage {
 // node makes another server on the same queue.
 func (s *stage) node(carrier Carrier) *Mailer {
 	s.t.Helper()
+	words, err := templates.Load()
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	m, err := New(Options{
-		Store: s.store, Seal: s.ring, Carrier: carrier, Issuer: issuer, From: "no-reply@id.example.com", ReplyTo: "Help <help@example.com>",
+		Words: words, Store: s.store, Seal: s.ring, Carrier: carrier, Issuer: issuer, From: "no-reply@id.example.com", ReplyTo: "Help <help@example.com>",
 		Brand: templates.Brand{Name: "Northwind Identity"}, Audit: audit.New(slog.New(slog.NewJSONHandler(s.log, nil))), Now: s.clock.Now,
 	})
 	if err != nil {

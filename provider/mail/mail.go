@@ -33,6 +33,8 @@ var (
 type Options struct {
 	Store storage.MailStore
 	Seal  *seal.Ring
+	// Words are the layouts and texts of mails.
+	Words *templates.Set
 	// Carrier takes the messages further; nil means that no mail is sent.
 	Carrier Carrier
 	// Issuer is the configured public URL; every link must be below it (security row 143).
@@ -51,7 +53,6 @@ type Options struct {
 // Mailer sends messages. It is safe for concurrent use.
 type Mailer struct {
 	o             Options
-	words         *templates.Mails
 	from, replyTo *netmail.Address
 	wake          chan struct{}
 	slots         chan struct{}
@@ -64,9 +65,6 @@ func New(o Options) (*Mailer, error) {
 	}
 	m := &Mailer{o: o, wake: make(chan struct{}, 1), slots: make(chan struct{}, maxRuns)}
 	var err error
-	if m.words, err = templates.LoadMails(); err != nil {
-		return nil, err
-	}
 	if o.Carrier == nil {
 		return m, nil
 	}
@@ -135,7 +133,7 @@ func (m *Mailer) Send(ctx context.Context, to, lang string, mail templates.Mail)
 		lang = m.o.Language
 	}
 	mail.Brand = m.o.Brand
-	words, err := m.words.Render(lang, mail)
+	words, err := m.o.Words.RenderMail(lang, mail)
 	if err != nil {
 		return err
 	}

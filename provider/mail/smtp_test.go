@@ -345,7 +345,7 @@ func TestGermanMailIsGerman(t *testing.T) {
 	if err != nil || subject != "E-Mail-Adresse für Northwind Identity bestätigen" || got.msg.Header.Get("Content-Language") != "de" {
 		t.Errorf("subject %q in %s, %v", subject, got.msg.Header.Get("Content-Language"), err)
 	}
-	if !strings.Contains(bodies(t, got)["text/plain"], "24 Stunden") {
+	if !strings.Contains(bodies(t, got)["text/plain"], "erlischt nach einem Tag") {
 		t.Errorf("text %s", bodies(t, got)["text/plain"])
 	}
 }
