@@ -156,7 +156,7 @@ func reduce(sheet *image.RGBA) *image.Paletted {
 	})
 	palette := make(color.Palette, 0, 256)
 	for _, c := range all {
-		near := func(other color.Color) bool { return distance(c, other.(color.RGBA)) < 9 }
+		near := func(other color.Color) bool { return distance(c, other.(color.RGBA)) < 4 }
 		if len(palette) < 256 && !slices.ContainsFunc(palette, near) {
 			palette = append(palette, c)
 		}
