@@ -22,7 +22,7 @@ func testSessions(t *testing.T, open Opener) {
 func sessionRoundTrip(t *testing.T, f *fixture) {
 	u, now := f.user(t), f.clock.Now().In(time.FixedZone("east", 3600))
 	s := &storage.Session{ID: name("sid"), CookieHash: name("cookie"), Subject: u.Subject, AuthTime: now, AMR: []string{"pwd", "otp"}, ACR: "2",
-		UserAgent: "Mozilla/5.0 (\"x\"; ü)", IP: "2001:db8::1", Created: now.Add(1), LastSeen: now.Add(2), Absolute: now.Add(time.Hour + 3)}
+		UserAgent: "Mozilla/5.0 (\"x\"; ü)", IP: "2001:db8::1", Remembered: true, Created: now.Add(1), LastSeen: now.Add(2), Absolute: now.Add(time.Hour + 3)}
 	need(t, f.CreateSession(bg, s))
 	got, user, err := f.SessionByCookie(bg, s.CookieHash)
 	need(t, err)
@@ -72,7 +72,7 @@ func sessionAbsolute(t *testing.T, f *fixture) {
 func sessionUpdate(t *testing.T, f *fixture) {
 	s, cookie, at := f.session(t, f.user(t).Subject), name("cookie"), f.clock.Now().Add(time.Minute)
 	got, err := f.UpdateSession(bg, s.ID, func(s *storage.Session) error {
-		s.CookieHash, s.AuthTime, s.AMR, s.ACR, s.LastSeen = cookie, at, []string{"pwd"}, "1", at
+		s.CookieHash, s.AuthTime, s.AMR, s.ACR, s.LastSeen, s.Remembered = cookie, at, []string{"pwd"}, "1", at, true
 		return nil
 	})
 	need(t, err)
@@ -81,7 +81,7 @@ func sessionUpdate(t *testing.T, f *fixture) {
 	row, _, err := f.SessionByCookie(bg, cookie)
 	need(t, err)
 	same(t, "answer and row", got, row)
-	same(t, "AuthTime and AMR", []any{row.AuthTime, row.AMR, row.ID}, []any{micro(at), []string{"pwd"}, s.ID})
+	same(t, "AuthTime, AMR and Remembered", []any{row.AuthTime, row.AMR, row.Remembered, row.ID}, []any{micro(at), []string{"pwd"}, true, s.ID})
 }
 
 func sessionTakenCookie(t *testing.T, f *fixture) {
