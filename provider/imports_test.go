@@ -33,6 +33,7 @@ var importRules = map[string]struct {
 	"provider/credential":       {groundMay, groundWhy},
 	"provider/interaction":      {groundMay, groundWhy},
 	"provider/mail":             {append(slices.Clone(groundMay), "templates"), "a mail is words and a queue; it knows no feature"},
+	"provider/mail/mailtest":    {[]string{"provider/mail", "provider/seal", "storage", "templates"}, "a letter box for tests"},
 	"provider/ticket":           {append(slices.Clone(groundMay), "provider/opaque"), "a link is a random string with a row; what it does is the feature's that issued it"},
 	"provider/activity":         {append(slices.Clone(groundMay), "provider/mail", "provider/useragent", "templates"), "what happened is told in the log, on the account page and by mail"},
 	"provider/web":              {append(slices.Clone(leaf), "templates"), "the kernel knows pages and leaf packages; features bring the rest"},
