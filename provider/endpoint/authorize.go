@@ -257,7 +257,7 @@ func (e *Endpoints) limitInteractions(r *http.Request) error {
 		return err
 	}
 	if !allowed {
-		return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Message: "Too many sign-ins were started from this network. Wait a moment and try again."}
+		return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Text: templates.Say("error.starts")}
 	}
 	return nil
 }
@@ -285,12 +285,12 @@ func (e *Endpoints) consume(w http.ResponseWriter, r *http.Request, flow *storag
 }
 
 func alreadyFinished(w http.ResponseWriter, r *http.Request) error {
-	return web.Render(w, r, http.StatusOK, templates.Done{Heading: "Already finished", Message: "This sign-in was completed before. Go back to the app; if it still asks you to sign in, start again from there."})
+	return web.Render(w, r, http.StatusOK, templates.Done{Heading: templates.Say("error.finished"), Message: templates.Say("error.finished_more")})
 }
 
 func startAgain(w http.ResponseWriter, r *http.Request) error {
 	return web.Render(w, r, http.StatusForbidden, templates.Error{
-		Status: http.StatusForbidden, Heading: "This sign-in cannot go on here", RequestID: web.RequestID(r.Context()),
-		Message: "It was started in another browser, or too long ago. Go back to the app and start again.",
+		Status: http.StatusForbidden, Heading: templates.Say("error.elsewhere"), RequestID: web.RequestID(r.Context()),
+		Message: templates.Say("error.elsewhere_more"),
 	})
 }

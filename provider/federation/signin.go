@@ -21,6 +21,7 @@ import (
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
+	"gatehouse/templates"
 )
 
 // arrival is somebody who came back from a provider, verified.
@@ -75,7 +76,7 @@ func (f *Federation) userOf(ctx context.Context, a *arrival) (*storage.User, err
 			return user, err
 		}
 	}
-	return nil, &web.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: time.Second, Message: "Your account changed while you signed in. Try again."}
+	return nil, &web.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: time.Second, Text: templates.Say("upstream.changed")}
 }
 
 // known refreshes the user of an account that is linked.

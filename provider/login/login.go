@@ -135,7 +135,7 @@ func (l *Login) submit(w http.ResponseWriter, r *http.Request) error {
 		return l.back(w, r, flow)
 	}
 	if l.NoPassword {
-		return &web.Error{Status: http.StatusForbidden, Code: "no_password", Message: "Nobody signs in with a password here. Go back and choose another way."}
+		return &web.Error{Status: http.StatusForbidden, Code: "no_password", Text: templates.Say("error.no_password")}
 	}
 	page.Username = r.PostFormValue("username")
 	if page.LockedName != "" {

@@ -108,11 +108,11 @@ func tooMany(w http.ResponseWriter, r *http.Request, page *templates.Login, wait
 func (l *Login) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	switch {
 	case errors.Is(err, storage.ErrConsumed):
-		return web.Render(w, r, http.StatusOK, templates.Done{Heading: "Already finished", Message: "This sign-in was completed before. Go back to the app; if it still asks you to sign in, start again from there."})
+		return web.Render(w, r, http.StatusOK, templates.Done{Heading: templates.Say("error.finished"), Message: templates.Say("error.finished_more")})
 	case errors.Is(err, interaction.ErrOtherBrowser), errors.Is(err, storage.ErrNotFound):
 		return web.Render(w, r, http.StatusForbidden, templates.Error{
-			Status: http.StatusForbidden, Heading: "This sign-in cannot go on here", RequestID: web.RequestID(r.Context()), Continue: web.LocalURL(r, interaction.ReturnAccount, nil),
-			Message: "It was started in another browser, or too long ago. Go back to the app and start again, or go on to your account.",
+			Status: http.StatusForbidden, Heading: templates.Say("error.elsewhere"), RequestID: web.RequestID(r.Context()), Continue: web.LocalURL(r, interaction.ReturnAccount, nil),
+			Message: templates.Say("error.elsewhere_account"),
 		})
 	}
 	return err

@@ -40,7 +40,7 @@ func newShelf(w *world) *shelf {
 	w.mux.PageNoCSRF("/switch", func(rw http.ResponseWriter, r *http.Request) error {
 		current, err := w.sessions.Switch(rw, r, r.URL.Query().Get("id"))
 		if err != nil {
-			return web.BadRequest(err.Error())
+			return web.BadRequest(templates.Plain(err.Error()))
 		}
 		return say(rw, current)
 	}, nil)
