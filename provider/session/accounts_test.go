@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/provider/web"
 	"gatehouse/storage"
+	"gatehouse/templates"
 )
 
 // shelf is a browser with a cookie jar against a world.
