@@ -53,7 +53,7 @@ func (l *Login) renderEnrol(w http.ResponseWriter, r *http.Request, at *waiting,
 		if err != nil {
 			return err
 		}
-		page.TOTP = &templates.TOTPForm{Secret: e.Secret, URI: e.URI, Pending: e.Sealed, QRSize: e.QR.Size, QRPath: e.QR.Path}
+		page.TOTP = &templates.TOTPForm{Secret: e.Secret, Pending: e.Sealed, QRSize: e.QR.Size, QRPath: e.QR.Path}
 	}
 	if l.Factors.Passkeys != nil {
 		c, err := l.Factors.Passkeys.BeginRegistration(r.Context(), at.user, at.flow.ID)

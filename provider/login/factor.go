@@ -136,8 +136,7 @@ func (l *Login) submitFactor(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !allowed {
 		l.Audit.Record(r.Context(), audit.Event{Name: "factor.throttled", Target: at.user.Subject, Result: "denied"})
-		retryAfter(w, retry)
-		return l.renderFactor(w, r, at, http.StatusTooManyRequests, templates.Say("factor.wait", "Time", spoken(seconds(retry))))
+		return l.renderFactor(w, r, at, http.StatusTooManyRequests, templates.Say("factor.wait", "Time", retryAfter(w, retry)))
 	}
 	amr, problem, err := l.prove(r, at)
 	if err != nil {
@@ -229,7 +228,7 @@ func (l *Login) prove(r *http.Request, at *waiting) (amr []string, problem templ
 // answer turns what SignIn refuses into a page.
 func (l *Login) answer(w http.ResponseWriter, r *http.Request, err error) error {
 	if errors.Is(err, signin.ErrUnlinked) {
-		return &web.Error{Status: http.StatusForbidden, Code: "unlinked", Message: "The account that you signed in with was removed from your account here. Sign in another way."}
+		return &web.Error{Status: http.StatusForbidden, Code: "unlinked", Text: templates.Say("factor.unlinked")}
 	}
 	if errors.Is(err, storage.ErrConsumed) || errors.Is(err, storage.ErrNotFound) {
 		return l.refuse(w, r, err)

@@ -34,7 +34,7 @@ func (l *Login) submitPasskey(w http.ResponseWriter, r *http.Request) error {
 		return l.refuse(w, r, err)
 	}
 	if l.Factors.Passkeys == nil {
-		return &web.Error{Status: http.StatusForbidden, Code: "no_passkeys", Message: "Nobody signs in with a passkey here. Go back and choose another way."}
+		return &web.Error{Status: http.StatusForbidden, Code: "no_passkeys", Text: templates.Say("error.no_passkeys")}
 	}
 	page, err := l.page(r, flow)
 	if err != nil {
@@ -43,13 +43,13 @@ func (l *Login) submitPasskey(w http.ResponseWriter, r *http.Request) error {
 	if page == nil {
 		return l.back(w, r, flow)
 	}
-	places := l.places(r)
+	places := []counter{{"login\nip\n" + web.PeerKey(r), l.Limits.IPFailures}, {"login\nnet\n" + web.NetKey(r), l.Limits.NetFailures}}
 	wait, err := l.wait(r.Context(), places...)
 	if err != nil {
 		return err
 	}
 	if wait > 0 {
-		return l.tooMany(w, r, flow, page, wait)
+		return tooMany(w, r, page, wait)
 	}
 	a, err := l.Factors.Passkeys.FinishSignIn(r.Context(), flow.ID, r.PostFormValue("state"), r.PostFormValue("response"))
 	if err == nil && !a.Verified {
@@ -61,10 +61,10 @@ func (l *Login) submitPasskey(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if wait > 0 {
-			return l.tooMany(w, r, flow, page, wait)
+			return tooMany(w, r, page, wait)
 		}
 		page.Error = templates.Say("login.passkey_refused")
-		return l.renderForm(w, r, http.StatusUnauthorized, flow, page)
+		return web.Render(w, r, http.StatusUnauthorized, *page)
 	}
 	if err != nil {
 		return err
