@@ -13,7 +13,7 @@ func (p *Provider) prepareFactors(ctx context.Context) error {
 	o := p.options
 	policy := o.Factors
 	policy.Passkeys = policy.Passkeys && credential.PasskeysWork(o.Issuer)
-	p.signIn = signin.New(signin.Options{Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Policy: policy, Audit: p.audit, Now: o.Now})
+	p.signIn = signin.New(signin.Options{Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Policy: policy, Audit: p.audit, Activity: p.activity, Now: o.Now})
 	if !policy.Enabled() {
 		return nil
 	}

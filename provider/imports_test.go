@@ -47,7 +47,7 @@ var importRules = map[string]struct {
 	"provider/request":          {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client", "provider/clientauth", "provider/redirect"), "part of the engine: what an authorization request asks for"},
 	"provider/oauth":            {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client", "provider/clientauth", "provider/request", "provider/keys"), "the engine knows nothing of HTML and cookies"},
 	"provider/session":          {append(slices.Clone(groundMay), "provider/web"), "sessions are cookies and rows"},
-	"provider/signin":           {append(slices.Clone(groundMay), "provider/interaction", "provider/web", "provider/session"), "the one place where a proof becomes a session; features hand it what they have seen"},
+	"provider/signin":           {append(slices.Clone(groundMay), "provider/interaction", "provider/web", "provider/session", "provider/activity"), "the one place where a proof becomes a session; features hand it what they have seen"},
 	"provider/endpoint":         {append(slices.Clone(featureMay), "provider/grant"), featureWhy},
 	"provider/login":            {featureMay, featureWhy},
 	"provider/consent":          {featureMay, featureWhy},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"gatehouse/provider/activity"
 	"gatehouse/provider/audit"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
@@ -90,7 +91,7 @@ func (l *Login) submitEnrol(w http.ResponseWriter, r *http.Request) error {
 		l.Audit.Record(r.Context(), audit.Event{Name: "factor.failed", Actor: at.user.Subject, Target: "enrolment", Result: "failed", Reason: err.Error()})
 		return l.renderEnrol(w, r, at, http.StatusUnprocessableEntity, r.PostFormValue("pending"), problem)
 	}
-	l.Audit.Record(r.Context(), audit.Event{Name: "factor.enrolled", Actor: at.user.Subject, Target: f.ID, Result: "ok", Reason: string(f.Kind)})
+	l.SignIn.Note(r, at.user, activity.Event{Kind: activity.FactorEnrolled, Target: f.ID, Reason: string(f.Kind), Detail: f.Name})
 	codes, err := l.Factors.Recovery.Generate(r.Context(), at.user.Subject)
 	if err != nil {
 		return err

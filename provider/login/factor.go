@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"gatehouse/provider/activity"
 	"gatehouse/provider/audit"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
@@ -210,6 +211,9 @@ func (l *Login) prove(r *http.Request, at *waiting) (amr []string, problem templ
 	switch {
 	case err == nil:
 		l.Audit.Record(ctx, event)
+		if kind == "recovery" {
+			l.SignIn.Note(r, at.user, activity.Event{Kind: activity.RecoveryUsed})
+		}
 		return amr, templates.Text{}, nil
 	case errors.Is(err, credential.ErrCode):
 		problem = templates.Say("factor.wrong")

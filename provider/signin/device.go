@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"gatehouse/provider/activity"
 	"gatehouse/provider/audit"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
@@ -55,7 +56,7 @@ func (s *SignIn) trust(w http.ResponseWriter, r *http.Request, user *storage.Use
 		return fmt.Errorf("trust device: %w", err)
 	}
 	web.SetCookie(w, r, trustCookie, value, s.Policy.TrustDevice, true)
-	s.Audit.Record(r.Context(), audit.Event{Name: "device.trusted", Actor: user.Subject, Result: "ok"})
+	s.Note(r, user, activity.Event{Kind: activity.DeviceTrusted})
 	return nil
 }
 

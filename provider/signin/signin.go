@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/provider/activity"
 	"gatehouse/provider/audit"
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/session"
@@ -59,6 +60,8 @@ type Options struct {
 	}
 	Policy Policy
 	Audit  *audit.Log
+	// Activity tells people what happened to their accounts; nil: the audit log alone is told.
+	Activity *activity.Log
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -221,11 +224,20 @@ func (s *SignIn) Begin(w http.ResponseWriter, r *http.Request, flow *storage.Int
 			return err
 		}
 	}
-	s.Audit.Record(r.Context(), audit.Event{
-		Name: "login.ok", Actor: p.User.Subject, Target: p.Upstream, Client: flow.Params.Get("client_id"), SessionHash: web.Hash(started.ID), Result: "ok", Reason: strings.Join(p.AMR, " "),
+	s.Note(r, p.User, activity.Event{
+		Kind: activity.LoginOK, Target: p.Upstream, ClientID: flow.Params.Get("client_id"), SessionHash: web.Hash(started.ID), AMR: p.AMR, Reason: strings.Join(p.AMR, " "), Detail: p.Upstream,
 	})
 	web.Annotate(r, "outcome", "login")
 	return nil
+}
+
+// Note writes down what happened to an account in a request.
+func (s *SignIn) Note(r *http.Request, user *storage.User, e activity.Event) {
+	if s.Activity == nil {
+		s.Audit.Record(r.Context(), audit.Event{Name: e.Kind, Actor: user.Subject, Target: e.Target, Client: e.ClientID, SessionHash: e.SessionHash, Result: "ok", Reason: e.Reason})
+		return
+	}
+	s.Activity.Note(r.Context(), activity.Where{IP: session.Peer(r), UserAgent: r.UserAgent()}, user, e)
 }
 
 // stillLinked ends the session again if the identity that it came by was unlinked while it began: whoever unlinks ends the sessions that there are.
