@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/provider/activity"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 )
@@ -45,15 +46,34 @@ func From(r *http.Request) activity.Where {
 	return from
 }
 
-// Waiting returns the interaction that the ticket's browser paused, or a new one that leads to the account page if that is over. Only for a ticket that is Here.
-func Waiting(w http.ResponseWriter, r *http.Request, flows *interaction.Flows, t *storage.Ticket) (*storage.Interaction, error) {
+// Enter signs in the browser in which a ticket was asked for, as far as the proof goes, and leads it back to the interaction that it paused, or to the account page if that is over. Only for a
+// ticket that is Here.
+func Enter(w http.ResponseWriter, r *http.Request, by *signin.SignIn, t *storage.Ticket, p signin.Proof) error {
+	flow, err := waiting(w, r, by.Flows, t)
+	if err != nil {
+		return err
+	}
+	err = by.Proven(w, r, flow, p)
+	if over(err) { // finished in another tab meanwhile
+		return web.Redirect(w, r, web.LocalURL(r, interaction.ReturnAccount, nil))
+	}
+	return err
+}
+
+// over tells whether an interaction is no more.
+func over(err error) bool {
+	return errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrConsumed)
+}
+
+// waiting returns the interaction that the ticket's browser paused, or a new one that leads to the account page if that is over.
+func waiting(w http.ResponseWriter, r *http.Request, flows *interaction.Flows, t *storage.Ticket) (*storage.Interaction, error) {
 	binder := web.Binder(w, r)
 	if id := t.Data[dataInteraction]; id != "" {
 		flow, err := flows.Load(r.Context(), id, binder)
 		if err == nil {
 			return flow, nil
 		}
-		if !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, storage.ErrConsumed) && !errors.Is(err, interaction.ErrOtherBrowser) {
+		if !over(err) && !errors.Is(err, interaction.ErrOtherBrowser) {
 			return nil, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"gatehouse/provider/letter"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -55,11 +56,7 @@ func (f *Recovery) magic(w http.ResponseWriter, r *http.Request) error {
 	if t, err = f.Tickets.Consume(r.Context(), storage.TicketMagic, token); err != nil {
 		return deadLink(w, r, err, "/login/mail")
 	}
-	flow, err := letter.Waiting(w, r, f.Flows, t)
-	if err != nil {
-		return err
-	}
-	return f.SignIn(w, r, flow, user, amrMail)
+	return letter.Enter(w, r, f.SignIn, t, signin.Proof{User: user, AMR: []string{amrMail}, ACR: "1"})
 }
 
 // amrMail is how a sign-in by a link is told: the registry (RFC 8176) has no word for a mailbox, and "otp" or "mca" would promise a second factor to those who count them.

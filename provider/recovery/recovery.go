@@ -14,6 +14,7 @@ import (
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/letter"
 	"gatehouse/provider/session"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -50,8 +51,8 @@ type Options struct {
 	Post      *letter.Post
 	Sessions  *session.Sessions
 	Flows     *interaction.Flows
-	// SignIn makes of a first factor whatever it is worth, and answers the request.
-	SignIn func(w http.ResponseWriter, r *http.Request, flow *storage.Interaction, user *storage.User, amr ...string) error
+	// SignIn makes of a first factor whatever it is worth.
+	SignIn *signin.SignIn
 	// NoPassword says that nobody signs in with a password here, so that there is none to choose.
 	NoPassword bool
 	// NoMail says that no mail can be sent: only links that operators hand out work.
@@ -138,7 +139,9 @@ func overFor(w http.ResponseWriter, r *http.Request, err error) error {
 }
 
 // dead tells whether a link or an interaction works no more, or never did.
-func dead(err error) bool { return errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrConsumed) }
+func dead(err error) bool {
+	return errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrConsumed)
+}
 
 // submit serves POST of the pages on which people ask for a link: the answer and the work are the same, whoever it is about (security row 136).
 func (f *Recovery) submit(write func(data map[string]string) letter.Letter, signIn bool) web.Handler {

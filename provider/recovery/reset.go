@@ -10,6 +10,7 @@ import (
 	"gatehouse/provider/activity"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/letter"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -105,12 +106,8 @@ func (f *Recovery) afterReset(w http.ResponseWriter, r *http.Request, t *storage
 			Heading: templates.Say("recovery.changed_title"), Message: templates.Say("recovery.changed"), Next: web.LocalURL(r, "/account", nil), Button: templates.Say("recovery.sign_in"),
 		})
 	}
-	flow, err := letter.Waiting(w, r, f.Flows, t)
-	if err != nil {
-		return err
-	}
 	time.Sleep(time.Millisecond) // grants and revocations are compared by the millisecond: what this sign-in leads to must be younger
-	return f.SignIn(w, r, flow, user, "pwd")
+	return letter.Enter(w, r, f.SignIn, t, signin.Proof{User: user, AMR: []string{"pwd"}, ACR: "1"})
 }
 
 // revertible is a mail with a link that says "it was not me", without one if it cannot be made: what it tells of has happened.

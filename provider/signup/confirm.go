@@ -13,6 +13,7 @@ import (
 	"gatehouse/provider/credential"
 	"gatehouse/provider/letter"
 	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -95,11 +96,7 @@ func (s *SignUp) confirm(w http.ResponseWriter, r *http.Request) error {
 			Heading: templates.Say("signup.done_title"), Message: templates.Say("signup.done", "Address", t.Email), Next: web.LocalURL(r, "/account", nil), Button: templates.Say("login.submit"),
 		})
 	}
-	flow, err := letter.Waiting(w, r, s.Flows, t)
-	if err != nil {
-		return err
-	}
-	return s.SignIn(w, r, flow, user, "pwd")
+	return letter.Enter(w, r, s.SignIn, t, signin.Proof{User: user, AMR: []string{"pwd"}, ACR: "1"})
 }
 
 // wrong tells whether the password that was given is not the one that was chosen: status is 0 if it is.
@@ -139,11 +136,7 @@ func (s *SignUp) createInvited(w http.ResponseWriter, r *http.Request, v *visit,
 	if err != nil {
 		return err
 	}
-	flow, err := letter.Waiting(w, r, s.Flows, &t)
-	if err != nil {
-		return err
-	}
-	return s.SignIn(w, r, flow, user, "pwd")
+	return letter.Enter(w, r, s.SignIn, &t, signin.Proof{User: user, AMR: []string{"pwd"}, ACR: "1"})
 }
 
 // create stores the user whose address is proven. Of any number of callers with one address one succeeds, the others get storage.ErrExists (security row 149).

@@ -13,6 +13,7 @@ import (
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/letter"
 	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -58,8 +59,8 @@ type Options struct {
 	Clients      interface {
 		Client(ctx context.Context, id string) (*storage.Client, error)
 	}
-	// SignIn makes of a proven password whatever it is worth, and answers the request.
-	SignIn func(w http.ResponseWriter, r *http.Request, flow *storage.Interaction, user *storage.User, amr ...string) error
+	// SignIn makes of a first factor whatever it is worth.
+	SignIn *signin.SignIn
 	// Limiter counts, under PerIP, the accounts that one peer asks for.
 	Limiter  *ratelimit.Limiter
 	PerIP    ratelimit.Limit

@@ -23,6 +23,7 @@ type Config struct {
 	Logout       Logout       `key:"logout"`
 	Keys         Keys         `key:"keys"`
 	Login        Login        `key:"login"`
+	SignUp       SignUp       `key:"signup"`
 	Factors      Factors      `key:"factors"`
 	Passwords    Passwords    `key:"passwords"`
 	Limits       Limits       `key:"limits"`
@@ -126,6 +127,14 @@ type Keys struct {
 type Login struct {
 	// Password says whether people can sign in with a password; without, upstreams are the only way.
 	Password bool `key:"password"`
+	// MagicLink lets people sign in by a link in a mail.
+	MagicLink bool `key:"magic_link"`
+}
+
+// SignUp is how people make accounts by themselves.
+type SignUp struct {
+	Mode         string `key:"mode"`          // off, open or invite
+	TermsVersion string `key:"terms_version"` // what people accept; empty: nothing
 }
 
 // Factors are the second factors.
@@ -154,6 +163,9 @@ type Limits struct {
 	Registration  Limit `key:"registration"`
 	PAR           Limit `key:"par"`
 	FactorUser    Limit `key:"factor_user"`
+	SignUpIP      Limit `key:"signup_ip"`
+	MailAddress   Limit `key:"mail_address"`
+	MailIP        Limit `key:"mail_ip"`
 }
 
 // Outbound is the one HTTP client that fetches what clients name (jwks_uri, logos).
@@ -217,11 +229,13 @@ func Default() *Config {
 		Registration: Registration{Mode: "off", Profile: "strict", ExpireUnused: 7 * day, ExpireIdle: 90 * day},
 		Keys:         Keys{Algorithms: []string{"RS256", "ES256"}, IDTokenAlg: "RS256", AccessTokenAlg: "ES256", RSABits: 2048, RotateEvery: 90 * day},
 		Login:        Login{Password: true},
+		SignUp:       SignUp{Mode: "off"},
 		Factors:      Factors{Required: "optional", TOTP: true, Passkeys: true, TrustDevice: 30 * day},
 		Passwords:    Passwords{Cost: 12, MinLength: 15},
 		Limits: Limits{
 			LoginAccount: Limit{5, 5 * time.Minute}, LoginIP: Limit{30, 10 * time.Minute}, LoginNet: Limit{200, 10 * time.Minute},
 			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute}, Registration: Limit{20, time.Hour}, FactorUser: Limit{10, time.Hour},
+			SignUpIP: Limit{10, time.Hour}, MailAddress: Limit{5, time.Hour}, MailIP: Limit{30, time.Hour},
 		},
 		Branding: Branding{Name: "Gatehouse"},
 		Log:      Log{Level: "info", Format: "text"},

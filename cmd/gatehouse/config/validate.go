@@ -30,6 +30,7 @@ func (l *loader) validate(s Source) {
 	l.checkResources()
 	l.checkUpstreams()
 	l.checkMail()
+	l.checkSignUp(s.Dev)
 	l.checkFactors()
 	l.checkSmall()
 	slices.SortStableFunc(l.faults, func(a, b Fault) int { return strings.Compare(a.Key, b.Key) })
