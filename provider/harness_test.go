@@ -132,7 +132,7 @@ func (s *server) boot(changes ...func(*provider.Options)) {
 		Keys:         provider.KeyPolicy{Algorithms: []string{"RS256", "ES256"}, IDToken: "RS256", AccessToken: "ES256", RSABits: 2048, RotateEvery: 90 * 24 * time.Hour},
 		PasswordCost: 4, PasswordMinLength: 15,
 		Limits: provider.Limits{
-			LoginAccount: ratelimit.Limit{Burst: 5, Every: time.Minute}, LoginIP: ratelimit.Limit{Burst: 1000, Every: time.Second}, LoginNet: ratelimit.Limit{Burst: 1000, Every: time.Second},
+			LoginAccount: ratelimit.Backoff{Free: 5, Longest: 15 * time.Minute}, LoginFailures: 100, LoginIP: ratelimit.Limit{Burst: 1000, Every: time.Second}, LoginNet: ratelimit.Limit{Burst: 1000, Every: time.Second},
 			TokenFailures: ratelimit.Limit{Burst: 1000, Every: time.Second}, Interactions: ratelimit.Limit{Burst: 1000, Every: time.Second},
 		},
 	}

@@ -153,7 +153,7 @@ func TestRow136UnknownClientAndWrongSecretAreAlike(t *testing.T) {
 }
 
 func TestRow137OneCounterForAllNamesOfAnAccount(t *testing.T) {
-	s := start(t, "memory", func(o *provider.Options) { o.Limits.LoginAccount = ratelimit.Limit{Burst: 4, Every: time.Hour} })
+	s := start(t, "memory", func(o *provider.Options) { o.Limits.LoginAccount = ratelimit.Backoff{Free: 4, Longest: time.Hour} })
 	s.client()
 	s.user("ada@example.com", func(u *storage.User) { u.Username, u.UsernameKey = "Ada", "ada" })
 	for i, name := range []string{"ada@example.com", "ADA@EXAMPLE.COM", "Ada", " ada@example.com ", "ＡＤＡ@example.com", "ada＠example.com", "aDa", "ada@EXAMPLE.com."} {
@@ -205,7 +205,7 @@ func TestRow138StrangersDoNotLockTheOwnerOut(t *testing.T) {
 func TestRow142ParallelSignInsAreServedOrTurnedAway(t *testing.T) {
 	s := start(t, "memory", func(o *provider.Options) {
 		o.PasswordCost = 6
-		o.Limits.LoginAccount, o.Limits.LoginIP, o.Limits.LoginNet = ratelimit.Limit{}, ratelimit.Limit{}, ratelimit.Limit{}
+		o.Limits.LoginAccount, o.Limits.LoginIP, o.Limits.LoginNet = ratelimit.Backoff{}, ratelimit.Limit{}, ratelimit.Limit{}
 	})
 	s.client(func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, "client_credentials") })
 	const people = 60

@@ -164,8 +164,10 @@ func upstreams(c *config.Config) []upstream.Config {
 
 func limits(l config.Limits) provider.Limits {
 	return provider.Limits{
-		LoginAccount: rate(l.LoginAccount), LoginIP: rate(l.LoginIP), LoginNet: rate(l.LoginNet), TokenFailures: rate(l.TokenFailures),
-		TokenOK: rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions), Registration: rate(l.Registration), PAR: rate(l.PAR),
+		LoginAccount: ratelimit.Backoff{Free: l.LoginAccount.Count, Longest: l.LoginAccount.Per}, LoginFailures: l.LoginFailures, LoginIP: rate(l.LoginIP), LoginNet: rate(l.LoginNet),
+		FactorChallenge: l.FactorChallenge, FactorUser: rate(l.FactorUser), FactorIP: rate(l.FactorIP), ResetAddress: rate(l.ResetAddress), MailIP: rate(l.MailIP), SignupIP: rate(l.SignupIP),
+		TokenFailures: rate(l.TokenFailures),
+		TokenOK:       rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions), Registration: rate(l.Registration), PAR: rate(l.PAR),
 	}
 }
 
