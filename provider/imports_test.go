@@ -33,6 +33,8 @@ var importRules = map[string]struct {
 	"provider/credential":       {groundMay, groundWhy},
 	"provider/interaction":      {groundMay, groundWhy},
 	"provider/web":              {append(slices.Clone(leaf), "templates"), "the kernel knows pages and leaf packages; features bring the rest"},
+	"provider/claims":           {[]string{"storage"}, "what a claim may hold needs nobody: the command line and the account page ask the same rules"},
+	"provider/useragent":        {nil, "a leaf: words for a header"},
 	"provider/opaque":           {nil, "a leaf: random strings and what is stored of them"},
 	"provider/redirect":         {[]string{"storage"}, "comparing addresses needs nobody"},
 	"provider/grant":            {[]string{"storage"}, "grants state small interfaces, which the engine satisfies"},
@@ -67,23 +69,26 @@ var (
 	groundMay  = slices.Clone(leaf)
 	groundWhy  = "ground packages import leaf packages and storage"
 	featureMay = append(slices.Clone(leaf), "provider/keys", "provider/credential", "provider/interaction", "provider/web", "templates", "provider/session", "provider/oauth",
-		"provider/opaque", "provider/redirect", "provider/client", "provider/clientauth", "provider/request", "provider/registration")
+		"provider/opaque", "provider/redirect", "provider/client", "provider/clientauth", "provider/request", "provider/registration", "provider/claims", "provider/useragent")
 	featureWhy = "features never import each other: they meet through an interaction id in a URL, or through storage"
 )
 
 // libraryHomes names the only folders that may import a library.
 var libraryHomes = map[string][]string{
-	"github.com/ory/fosite":      {"provider/grant", "provider/clientauth", "provider/request", "provider/oauth", "provider/endpoint"},
-	"github.com/go-jose/go-jose": {"provider/keys", "provider/client", "provider/clientauth", "provider/request", "provider/oauth", "provider/upstream"},
-	"github.com/gorilla/mux":     {"provider/web"},
-	"golang.org/x/crypto/bcrypt": {"provider/credential", "provider/client"},
-	"golang.org/x/oauth2":        {"provider/rp", "provider/upstream"},
-	"github.com/coreos/go-oidc":  {"provider/rp", "provider/upstream"},
-	"github.com/jackc/pgx":       {"storage/postgres"},
-	"modernc.org/sqlite":         {"storage/sqlite"},
-	"github.com/spf13/viper":     {"cmd/gatehouse/config"},
-	"github.com/prometheus":      {"provider/telemetry"},
-	"go.opentelemetry.io/otel":   {"provider/telemetry", "provider/third_party/oryx"},
+	"github.com/ory/fosite":         {"provider/grant", "provider/clientauth", "provider/request", "provider/oauth", "provider/endpoint"},
+	"github.com/go-jose/go-jose":    {"provider/keys", "provider/client", "provider/clientauth", "provider/request", "provider/oauth", "provider/upstream"},
+	"github.com/gorilla/mux":        {"provider/web"},
+	"golang.org/x/crypto/bcrypt":    {"provider/credential", "provider/client"},
+	"golang.org/x/oauth2":           {"provider/rp", "provider/upstream"},
+	"github.com/coreos/go-oidc":     {"provider/rp", "provider/upstream"},
+	"github.com/jackc/pgx":          {"storage/postgres"},
+	"modernc.org/sqlite":            {"storage/sqlite"},
+	"github.com/spf13/viper":        {"cmd/gatehouse/config"},
+	"github.com/nicksnyder/go-i18n": {"templates"},
+	"github.com/pelletier/go-toml":  {"templates"},
+	"golang.org/x/text/language":    {"templates"},
+	"github.com/prometheus":         {"provider/telemetry"},
+	"go.opentelemetry.io/otel":      {"provider/telemetry", "provider/third_party/oryx"},
 }
 
 func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"gatehouse/cmd/gatehouse/claims"
+	"gatehouse/provider/claims"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/request"
 	"gatehouse/storage"

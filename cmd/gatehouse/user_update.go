@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gatehouse/cmd/gatehouse/claims"
 	"gatehouse/cmd/gatehouse/config"
 	"gatehouse/cmd/gatehouse/console"
+	"gatehouse/provider/claims"
 	"gatehouse/storage"
 )
 

@@ -1,5 +1,5 @@
-// Package claims checks the standard claims (OpenID Connect Core section 5.1) that an operator gives a user, and puts them into the user. The command line runs
-// it before a user is stored; what a relying party then sees of them is decided by package oauth.
+// Package claims checks the standard claims (OpenID Connect Core section 5.1) that an operator or the user gives, and puts them into the user. The command line and
+// the account page run it before a user is stored; what a relying party then sees of them is decided by package oauth.
 package claims
 
 import (

@@ -9,11 +9,10 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
-
-	"gatehouse/cmd/gatehouse/console"
 )
 
 const maxClaim = 4 << 10 // bytes of one claim
@@ -51,7 +50,7 @@ func checkClaim(name string, value any, nulls bool) error {
 	case slices.Contains(reservedClaims, strings.ToLower(name)):
 		return fmt.Errorf("%s belongs to the protocol and cannot be a user's claim", name)
 	case !known:
-		return fmt.Errorf("%s is no standard claim of OpenID Connect (Core section 5.1)", console.Printable(name))
+		return fmt.Errorf("%s is no standard claim of OpenID Connect (Core section 5.1)", printable(name))
 	case value == nil && nulls:
 		return nil
 	case value == nil:
@@ -69,6 +68,17 @@ func checkClaim(name string, value any, nulls bool) error {
 	}
 	return nil
 }
+
+// printable quotes text that could move the cursor or hide something on a terminal (security row 192).
+func printable(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
+// Check tells what is wrong with the text of one claim; nil if a user may have it. Claims that are not text are refused.
+func Check(name, text string) error { return checkClaim(name, text, false) }
 
 // unquote is the fix for what was only quoted by mistake.
 func unquote(want string, value any) string {
@@ -96,7 +106,7 @@ func checkAddress(address map[string]any) error {
 	}
 	for member, value := range address {
 		if !slices.Contains(addressMembers, member) {
-			return fmt.Errorf("address.%s is no member of address; there are %s", console.Printable(member), strings.Join(addressMembers, ", "))
+			return fmt.Errorf("address.%s is no member of address; there are %s", printable(member), strings.Join(addressMembers, ", "))
 		}
 		text, ok := value.(string)
 		if !ok {
@@ -138,7 +148,7 @@ func checkText(name, text string, form func(string) error) error {
 		return nil
 	}
 	if err := form(text); err != nil {
-		return fmt.Errorf("%s %s %w", name, console.Printable(text), err)
+		return fmt.Errorf("%s %s %w", name, printable(text), err)
 	}
 	return nil
 }
