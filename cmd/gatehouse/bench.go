@@ -148,7 +148,7 @@ func (p *program) withBenchData(c *cobra.Command, f *benchFlags, do func(context
 	if err := applyNames(user); err != nil {
 		return err
 	}
-	return p.withPasswords(c, func(ctx context.Context, store storage.Store, passwords *credential.Passwords) error {
+	return p.withPasswords(c, func(ctx context.Context, _ *config.Config, store storage.Store, passwords *credential.Passwords) error {
 		if err := createUser(ctx, store, passwords, user, f.User.Secret); err != nil {
 			return err
 		}

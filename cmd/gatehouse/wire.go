@@ -65,7 +65,7 @@ func (p *program) withStore(c *cobra.Command, do func(context.Context, *config.C
 }
 
 // withPasswords also opens what passwords are hashed with.
-func (p *program) withPasswords(c *cobra.Command, do func(context.Context, storage.Store, *credential.Passwords) error) error {
+func (p *program) withPasswords(c *cobra.Command, do func(context.Context, *config.Config, storage.Store, *credential.Passwords) error) error {
 	return p.withStore(c, func(ctx context.Context, cfg *config.Config, store storage.Store) error {
 		ring, err := openRing(ctx, cfg, store)
 		if err != nil {
@@ -75,7 +75,7 @@ func (p *program) withPasswords(c *cobra.Command, do func(context.Context, stora
 		if err != nil {
 			return err
 		}
-		return do(ctx, store, passwords)
+		return do(ctx, cfg, store, passwords)
 	})
 }
 
