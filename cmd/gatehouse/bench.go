@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/cmd/gatehouse/config"
 	"gatehouse/cmd/gatehouse/console"
 	"gatehouse/provider/bench"
 	"gatehouse/provider/client"

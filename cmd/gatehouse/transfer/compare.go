@@ -16,7 +16,7 @@ import (
 func (m *Import) compare(ctx context.Context, i *item, refused error) (same bool, fault *Fault, err error) {
 	var exists *storage.ExistsError
 	if !errors.As(refused, &exists) {
-		return false, nil, refused
+		return false, faultf("", "cannot be stored: %v", refused), nil
 	}
 	have, encoded, err := m.find(ctx, i)
 	if errors.Is(err, storage.ErrNotFound) {
