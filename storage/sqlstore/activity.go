@@ -33,6 +33,9 @@ func readActivity(scan Scan) (*storage.Activity, error) {
 
 // AddActivity implements storage.ActivityStore. The foreign key answers for a user who is not there.
 func (s *Store) AddActivity(ctx context.Context, a *storage.Activity) error {
+	if !storable(a.Subject) {
+		return nil
+	}
 	amr, err := encode(a.AMR)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"gatehouse/storage"
@@ -177,9 +178,6 @@ func (s *Store) SetRecoveryCodes(ctx context.Context, subject string, hashes []s
 
 // UseRecoveryCode implements storage.FactorStore. The user's row is held, so that two callers with two codes count one after the other.
 func (s *Store) UseRecoveryCode(ctx context.Context, subject, hash string) (left int, err error) {
-	if !storable(hash) {
-		return 0, storage.ErrNotFound
-	}
 	err = s.tx(ctx, func(q Query) error {
 		if _, err := s.holdUser(ctx, q, subject); err != nil {
 			return err
@@ -189,6 +187,9 @@ func (s *Store) UseRecoveryCode(ctx context.Context, subject, hash string) (left
 		}
 		return q.One(ctx, countRecoveryCodes, []any{subject}, &left)
 	})
+	if errors.Is(err, ErrUnstorable) {
+		return 0, storage.ErrNotFound
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -49,7 +49,8 @@ type importing struct {
 	batch   []*entry
 }
 
-// ImportUsers implements storage.ImportStore. Users without identities go in many at a time, in their order.
+// ImportUsers implements storage.ImportStore. Users without identities go in many at a time, in their order. Two imports at the same time would take keys in two
+// orders, and wait in a circle: one comes after the other.
 func (s *Store) ImportUsers(ctx context.Context, users []storage.ImportedUser) ([]error, error) {
 	prepared := make([]error, len(users))
 	var entries []*entry
@@ -63,6 +64,11 @@ func (s *Store) ImportUsers(ctx context.Context, users []storage.ImportedUser) (
 	err := s.tx(ctx, func(q Query) error {
 		im := &importing{q: q, refused: slices.Clone(prepared)}
 		refused = im.refused
+		if s.dialect.Queue != "" {
+			if _, err := q.Exec(ctx, s.dialect.Queue); err != nil {
+				return err
+			}
+		}
 		for _, e := range entries {
 			if err := im.add(ctx, e); err != nil {
 				return err

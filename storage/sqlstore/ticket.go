@@ -12,11 +12,12 @@ const (
 	// The subject of somebody who has no account is NULL, as an empty one would refer to nobody.
 	insertTicket = `INSERT INTO tickets (signature, kind, subject, email, email_key, epoch, data, created, expires, consumed_at)
 		VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7, $8, $9, $10)`
-	ticketColumns = `t.signature, t.kind, COALESCE(t.subject, ''), t.email, t.email_key, t.epoch, t.data, t.created, t.expires, t.consumed_at`
-	selectTicket  = `SELECT ` + ticketColumns + ` FROM tickets t LEFT JOIN users u ON u.subject = t.subject
-		WHERE t.signature = $1 AND t.kind = $2 AND t.expires > $3 AND (t.subject IS NULL OR u.epoch = t.epoch)`
-	consumeTicket = `UPDATE tickets AS t SET consumed_at = $3 WHERE signature = $1 AND kind = $2 AND consumed_at = 0 AND expires > $3
-		AND (subject IS NULL OR epoch = (SELECT u.epoch FROM users u WHERE u.subject = t.subject)) RETURNING ` + ticketColumns
+	ticketColumns = `signature, kind, COALESCE(subject, ''), email, email_key, epoch, data, created, expires, consumed_at`
+	// liveTicket is what a ticket $1 of the kind $2 must be at the time $3, used or not.
+	liveTicket = `signature = $1 AND kind = $2 AND expires > $3
+		AND (subject IS NULL OR epoch = (SELECT u.epoch FROM users u WHERE u.subject = tickets.subject))`
+	selectTicket     = `SELECT ` + ticketColumns + ` FROM tickets WHERE ` + liveTicket
+	consumeTicket    = `UPDATE tickets SET consumed_at = $3 WHERE ` + liveTicket + ` AND consumed_at = 0 RETURNING ` + ticketColumns
 	revokeTickets    = `DELETE FROM tickets WHERE subject = $1 AND consumed_at = 0`
 	revokeTicketKind = revokeTickets + ` AND kind = $2`
 )
