@@ -95,7 +95,7 @@ func (m *Import) differs(ctx context.Context, i *item, have *storage.User, encod
 		{"disabled", have.Disabled == want.Disabled},
 		{"locale", want.Locale == "" || have.Locale == want.Locale},
 		{"terms_version", want.TermsVersion == "" || have.TermsVersion == want.TermsVersion && have.TermsAccepted.Equal(want.TermsAccepted)},
-		{"created", want.Created.IsZero() || have.Created.Equal(want.Created)},
+		{"created", i.created.IsZero() || have.Created.Equal(i.created)},
 		{"claims", len(have.Claims) == 0 && len(want.Claims) == 0 || reflect.DeepEqual(have.Claims, want.Claims)},
 		{"password", i.user.Password == "" || encoded == i.user.Password || credential.Upgraded(encoded, i.user.Password)},
 	} {

@@ -49,10 +49,11 @@ type Counts struct {
 
 // item is one line on its way.
 type item struct {
-	line  int
-	user  storage.ImportedUser
-	given bool // the line has a sub
-	fault *Fault
+	line    int
+	user    storage.ImportedUser
+	given   bool      // the line has a sub
+	created time.Time // as the line has it: the store puts its own time into a user without one
+	fault   *Fault
 }
 
 // batch is a few lines, and how many bytes were read when it was full.
@@ -121,6 +122,7 @@ func (m *Import) parse(line int, text []byte, fault *Fault) *item {
 	if i.user, i.fault = Parse(text, m.Hashes, m.Now()); i.fault != nil {
 		return i
 	}
+	i.created = i.user.User.Created
 	if i.given = i.user.User.Subject != ""; !i.given {
 		i.user.User.Subject = m.NewSubject()
 	}

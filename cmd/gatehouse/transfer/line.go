@@ -9,8 +9,6 @@ import (
 	"time"
 	"unicode"
 
-	"golang.org/x/text/language"
-
 	"gatehouse/provider/claims"
 	"gatehouse/provider/credential"
 	"gatehouse/storage"
@@ -188,7 +186,7 @@ func (l *Line) checkSmall(_ *storage.User, _ time.Time) *Fault {
 	case (l.TermsVersion == "") != (l.TermsAccepted == nil):
 		return faultf("terms_version", "and terms_accepted belong together")
 	}
-	if _, err := language.Parse(l.Locale); l.Locale != "" && err != nil {
+	if l.Locale != "" && claims.Check("locale", l.Locale) != nil {
 		return faultf("locale", "is no language tag such as en or de-AT")
 	}
 	return nil
