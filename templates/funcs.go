@@ -17,6 +17,8 @@ func (s *Set) funcs(l *language) template.FuncMap {
 		"say":      l.say,
 		"strong":   strong,
 		"host":     host,
+		"span":     span,
+		"time":     timeElement,
 		"code":     code,
 		"anchor":   anchor,
 		"endonym":  s.endonym,

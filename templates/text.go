@@ -122,10 +122,17 @@ func (l *language) markup(id string, pairs ...any) (template.HTML, error) {
 	return template.HTML(strings.NewReplacer(slots...).Replace(template.HTMLEscapeString(words))), nil
 }
 
-// strong, code and anchor make the markup that stands inside of sentences. An empty id leaves the attribute out.
+// strong, host, span, time, code and anchor make the markup that stands inside of sentences. An empty id leaves the attribute out.
 func strong(id, words string) template.HTML { return element("strong", id, "", words) }
 
 func host(id, words string) template.HTML { return element("strong", id, "host", words) }
+
+func span(id, class, words string) template.HTML { return element("span", id, class, words) }
+
+// timeElement is a time for machines and, in words, for people.
+func timeElement(machine, words string) template.HTML {
+	return template.HTML(`<time datetime="` + template.HTMLEscapeString(machine) + `">` + template.HTMLEscapeString(words) + `</time>`)
+}
 
 func code(words string) template.HTML { return element("code", "", "", words) }
 
