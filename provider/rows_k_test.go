@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +63,9 @@ func (s *server) guess(username, guessed string) page {
 	return b.submit(s.signIn(b), "login", url.Values{"username": {username}, "password": {guessed}})
 }
 
+// interactionLink is an interaction in the address of a link.
+var interactionLink = regexp.MustCompile(`interaction=[A-Za-z0-9_-]+`)
+
 // alike is an answer without what differs between any two.
 func alike(p page, name string) string {
 	body := p.Body
@@ -76,6 +80,7 @@ func alike(p page, name string) string {
 			at += len(token) + next
 		}
 	}
+	body = interactionLink.ReplaceAllString(body, "interaction=*")
 	var headers []string
 	for header, values := range p.Header {
 		switch header {
