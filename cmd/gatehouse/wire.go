@@ -20,6 +20,7 @@ import (
 	"gatehouse/provider/outbound"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -126,7 +127,8 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		Tokens: lifetimes(c), DefaultAudience: c.Tokens.DefaultAudience, Resources: resources(c),
 		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
 		Registration: provider.Registration(c.Registration), SessionManagement: c.Logout.SessionManagement,
-		Keys:      provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
+		Keys:    provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
+		Factors: factors(c.Factors), Remember: c.Sessions.Remember,
 		Upstreams: upstreams(c), NoPassword: !c.Login.Password,
 		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
 		Limits: limits(c.Limits), Mail: post, Playground: playground,
@@ -188,6 +190,14 @@ func upstreams(c *config.Config) []upstream.Config {
 		out = append(out, c.Upstreams[i].Config())
 	}
 	return out
+}
+
+func factors(f config.Factors) signin.Policy {
+	policy := signin.Policy{TOTP: f.TOTP, Passkeys: f.Passkeys, TrustDevice: f.TrustDevice}
+	if f.Required == "everyone" {
+		policy.Required = signin.Everyone
+	}
+	return policy
 }
 
 func limits(l config.Limits) provider.Limits {

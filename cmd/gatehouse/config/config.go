@@ -23,6 +23,7 @@ type Config struct {
 	Logout       Logout       `key:"logout"`
 	Keys         Keys         `key:"keys"`
 	Login        Login        `key:"login"`
+	Factors      Factors      `key:"factors"`
 	Passwords    Passwords    `key:"passwords"`
 	Limits       Limits       `key:"limits"`
 	Outbound     Outbound     `key:"outbound"`
@@ -62,8 +63,10 @@ type Storage struct {
 
 // Sessions are browser sessions.
 type Sessions struct {
-	Idle           time.Duration `key:"idle"`
-	Absolute       time.Duration `key:"absolute"`
+	Idle     time.Duration `key:"idle"`
+	Absolute time.Duration `key:"absolute"`
+	// Remember is how long "stay signed in" lasts; 0: it is not offered.
+	Remember       time.Duration `key:"remember"`
 	CookieSameSite string        `key:"cookie_same_site"` // lax or none
 }
 
@@ -123,6 +126,14 @@ type Keys struct {
 type Login struct {
 	// Password says whether people can sign in with a password; without, upstreams are the only way.
 	Password bool `key:"password"`
+}
+
+// Factors are the second factors.
+type Factors struct {
+	Required    string        `key:"required"` // optional or everyone
+	TOTP        bool          `key:"totp"`
+	Passkeys    bool          `key:"passkeys"`
+	TrustDevice time.Duration `key:"trust_device"`
 }
 
 // Passwords say how passwords are hashed and what is accepted as one.
@@ -205,7 +216,7 @@ func Default() *Config {
 		Issuer:   "http://localhost:8080",
 		Server:   Server{Listen: "127.0.0.1:8080", ShutdownGrace: 20 * time.Second},
 		Storage:  Storage{URL: "sqlite:gatehouse.db", AutoMigrate: true},
-		Sessions: Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, CookieSameSite: "lax"},
+		Sessions: Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Remember: 30 * day, CookieSameSite: "lax"},
 		Tokens: Tokens{
 			Code: time.Minute, Pushed: 90 * time.Second, Access: 10 * time.Minute, ID: 10 * time.Minute,
 			RefreshIdle: 14 * day, RefreshAbsolute: 90 * day, PublicRefreshIdle: 7 * day, PublicRefreshAbsolute: 30 * day,
@@ -215,10 +226,11 @@ func Default() *Config {
 		Registration: Registration{Mode: "off", Profile: "strict", ExpireUnused: 7 * day, ExpireIdle: 90 * day},
 		Keys:         Keys{Algorithms: []string{"RS256", "ES256"}, IDTokenAlg: "RS256", AccessTokenAlg: "ES256", RSABits: 2048, RotateEvery: 90 * day},
 		Login:        Login{Password: true},
+		Factors:      Factors{Required: "optional", TOTP: true, Passkeys: true, TrustDevice: 30 * day},
 		Passwords:    Passwords{Cost: 12, MinLength: 15},
 		Limits: Limits{
 			LoginAccount: Limit{5, 15 * time.Minute}, LoginFailures: 100, LoginIP: Limit{30, 10 * time.Minute}, LoginNet: Limit{200, 10 * time.Minute},
-			FactorChallenge: 5, FactorUser: Limit{10, time.Hour}, FactorIP: Limit{10, 10 * time.Minute}, ResetAddress: Limit{3, time.Hour}, MailIP: Limit{10, time.Hour}, SignupIP: Limit{10, time.Hour},
+			FactorChallenge: 5, FactorUser: Limit{10, time.Hour}, FactorIP: Limit{30, 10 * time.Minute}, ResetAddress: Limit{3, time.Hour}, MailIP: Limit{10, time.Hour}, SignupIP: Limit{10, time.Hour},
 			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute}, Registration: Limit{20, time.Hour},
 		},
 		Branding: Branding{Name: "Gatehouse"},
