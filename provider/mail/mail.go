@@ -56,6 +56,7 @@ type Mailer struct {
 	from, replyTo *netmail.Address
 	wake          chan struct{}
 	slots         chan struct{}
+	stopGrace     time.Duration
 }
 
 // New makes a Mailer.
@@ -63,7 +64,7 @@ func New(o Options) (*Mailer, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	m := &Mailer{o: o, wake: make(chan struct{}, 1), slots: make(chan struct{}, maxRuns)}
+	m := &Mailer{o: o, wake: make(chan struct{}, 1), slots: make(chan struct{}, maxRuns), stopGrace: stopGrace}
 	var err error
 	if o.Carrier == nil {
 		return m, nil
