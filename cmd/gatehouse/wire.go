@@ -127,7 +127,7 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		Tokens: lifetimes(c), DefaultAudience: c.Tokens.DefaultAudience, Resources: resources(c),
 		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
 		Registration: provider.Registration(c.Registration), SessionManagement: c.Logout.SessionManagement,
-		Keys:      provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
+		Keys:    provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
 		Factors: factors(c.Factors), Remember: c.Sessions.Remember,
 		Upstreams: upstreams(c), NoPassword: !c.Login.Password,
 		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
