@@ -26,7 +26,7 @@ func (p *Provider) signUpOpen() func(*storage.Client) bool {
 // correspondence are the features of links in mails.
 func (p *Provider) correspondence(shared *ratelimit.Limiter) []web.Feature {
 	o := p.options
-	post := letter.New(letter.Options{Tickets: p.tickets, Mailer: p.mail, Limiter: shared, PerAddress: o.Limits.MailAddress, PerIP: o.Limits.MailIP})
+	post := letter.New(letter.Options{Tickets: p.tickets, Mailer: p.mail, Limiter: shared, PerAddress: o.Limits.ResetAddress, PerIP: o.Limits.MailIP})
 	features := []web.Feature{recovery.New(recovery.Options{
 		Store: p.store, Passwords: p.passwords, Tickets: p.tickets, Post: post, Sessions: p.sessions, Flows: p.flows, SignIn: p.signIn, NoPassword: o.NoPassword, NoMail: !p.mail.On(),
 		MagicLink: o.MagicLink, Activity: p.activity,
@@ -34,7 +34,7 @@ func (p *Provider) correspondence(shared *ratelimit.Limiter) []web.Feature {
 	if p.signUpOffered() {
 		features = append(features, signup.New(signup.Options{
 			Issuer: o.Issuer, Mode: o.SignUp.Mode, TermsVersion: o.SignUp.TermsVersion, Store: p.store, Passwords: p.passwords, Tickets: p.tickets, Post: post, Flows: p.flows,
-			Clients: p.engine, SignIn: p.signIn, Limiter: shared, PerIP: o.Limits.SignUpIP, Activity: p.activity, Now: o.Now,
+			Clients: p.engine, SignIn: p.signIn, Limiter: shared, PerIP: o.Limits.SignupIP, Activity: p.activity, Now: o.Now,
 		}))
 	}
 	return features
