@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,8 +85,12 @@ func (p *program) userInvite() *cobra.Command {
 		}
 		return p.withStore(c, func(ctx context.Context, cfg *config.Config, store storage.Store) error {
 			if invited.EmailKey != "" {
-				if u, _, err := store.UserByLogin(ctx, invited.EmailKey); err == nil {
+				u, _, err := store.UserByLogin(ctx, invited.EmailKey)
+				switch {
+				case err == nil:
 					return fmt.Errorf("%s has an account; see: gatehouse user get %s", console.Printable(invited.Email), console.Printable(u.Subject))
+				case !errors.Is(err, storage.ErrNotFound):
+					return fmt.Errorf("find user: %w", err)
 				}
 			}
 			if send {
