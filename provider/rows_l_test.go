@@ -194,6 +194,30 @@ func TestRow155GuessingCodesIsBounded(t *testing.T) {
 	b.toApp(b.submit(b.half(nil), "factor", url.Values{"code": {app.Code(s.Clock.Now())}}))
 }
 
+// Wrong codes are also counted by address, over all users, and a right one is not counted.
+func TestRow155WrongCodesOfOneAddressAreLimited(t *testing.T) {
+	s := strong(t, "memory", func(o *provider.Options) {
+		o.Limits.FactorChallenge, o.Limits.FactorUser, o.Limits.FactorIP = 2, ratelimit.Limit{}, ratelimit.Limit{Burst: 3, Every: time.Hour}
+	})
+	statuses := []int{}
+	for _, email := range []string{"ada@example.com", "bob@example.com", "eve@example.com"} {
+		app := s.app(s.user(email))
+		b := s.browser(email)
+		right := b.half(nil)
+		s.Clock.Advance(30 * time.Second)
+		if email == "ada@example.com" {
+			b.toApp(b.submit(right, "factor", url.Values{"code": {app.Code(s.Clock.Now())}}))
+			continue
+		}
+		for range 2 {
+			statuses = append(statuses, b.submit(right, "factor", url.Values{"code": {"x"}}).StatusCode)
+		}
+	}
+	if want := []int{401, 401, 401, 429}; !slices.Equal(statuses, want) {
+		t.Errorf("wrong codes of two users from one address are answered by %v, want %v", statuses, want)
+	}
+}
+
 // Row 156: with the password alone nothing opens.
 func TestRow156HalfASignInOpensNothing(t *testing.T) {
 	s := strong(t, "memory")
