@@ -381,8 +381,8 @@ func (s *server) subject(email string) string {
 // enrolHere enrols an app on the page that the sign-in came to, keeps the recovery codes and goes on to the client.
 func (b *browser) enrolHere(p page) map[string]any {
 	b.s.Helper()
-	app := credentialtest.App{Secret: textOf(b.s.T, p.Body, `<code id="secret">`, "</code>")}
-	if wrong := b.submit(p, "enrol", url.Values{"code": {"12"}}); wrong.StatusCode != http.StatusUnprocessableEntity || textOf(b.s.T, wrong.Body, `<code id="secret">`, "</code>") != app.Secret {
+	app := credentialtest.App{Secret: textOf(b.s.T, p.Body, `data-secret="`, `"`)}
+	if wrong := b.submit(p, "enrol", url.Values{"code": {"12"}}); wrong.StatusCode != http.StatusUnprocessableEntity || textOf(b.s.T, wrong.Body, `data-secret="`, `"`) != app.Secret {
 		b.s.Errorf("a wrong code: %d, and the secret changes", wrong.StatusCode)
 	}
 	codes := b.submit(p, "enrol", url.Values{"code": {app.Code(b.s.Clock.Now())}})
@@ -433,7 +433,7 @@ func TestRow157NoEnrolmentBesideAFactor(t *testing.T) {
 	if !hasForm(p.Body, "enrol") {
 		t.Fatalf("no enrolment: %s", cut(p.Body))
 	}
-	evil := credentialtest.App{Secret: textOf(t, p.Body, `<code id="secret">`, "</code>")}
+	evil := credentialtest.App{Secret: textOf(t, p.Body, `data-secret="`, `"`)}
 	s.app(subject) // the owner enrols meanwhile
 	got := b.submit(p, "enrol", url.Values{"code": {evil.Code(s.Clock.Now())}})
 	if got.StatusCode != http.StatusSeeOther || !strings.Contains(got.Header.Get("Location"), "/login/factor") {
