@@ -288,6 +288,7 @@ const misfits = `(() => {
 		if (box.width && box.right > wide + 1 && !e.closest("pre, .scroll") && getComputedStyle(e).position !== "absolute") faults.push("sticks out: " + e.tagName + "." + e.className);
 	}
 	for (const e of document.querySelectorAll(".button, input[type=text], input[type=password]")) {
+		if (e.hidden) continue;
 		if (e.getBoundingClientRect().height < 44) faults.push("too low to be touched: " + e.id);
 		if (e.tagName === "INPUT" && parseFloat(getComputedStyle(e).fontSize) < 16) faults.push("zooms: " + e.id);
 	}
