@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"gatehouse/provider/activity"
 	"gatehouse/provider/audit"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/endpoint"
@@ -16,14 +17,18 @@ import (
 	"gatehouse/provider/grant"
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/keys"
+	"gatehouse/provider/login"
 	"gatehouse/provider/logout"
+	"gatehouse/provider/mail"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/outbound"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/registration"
 	"gatehouse/provider/seal"
 	"gatehouse/provider/session"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/telemetry"
+	"gatehouse/provider/ticket"
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -63,6 +68,11 @@ type Options struct {
 	Upstreams []upstream.Config
 	// NoPassword leaves passwords out of the sign-in page, which needs Upstreams.
 	NoPassword bool
+	// Factors says which second factors there are and who needs one; the zero value is none.
+	Factors signin.Policy
+	// Remember is how long "stay signed in" lasts; zero: it is not offered.
+	Remember time.Duration
+	Mail     Mail
 	// Playground is mounted with --dev only; nil otherwise.
 	Playground web.Feature
 }
@@ -75,6 +85,13 @@ type Registration struct {
 	ExpireUnused, ExpireIdle time.Duration
 }
 
+// Mail is how people get messages.
+type Mail struct {
+	// Carrier takes them to a mail server; nil means that none are sent.
+	Carrier       mail.Carrier
+	From, ReplyTo string
+}
+
 // KeyPolicy says which signing keys exist and which algorithm signs what.
 type KeyPolicy struct {
 	Algorithms  []string
@@ -84,9 +101,17 @@ type KeyPolicy struct {
 	RotateEvery time.Duration
 }
 
-// Limits are the rate limits; a zero Limit is off.
+// Limits are the rate limits; a zero one is off.
 type Limits struct {
-	LoginAccount, LoginIP, LoginNet                  ratelimit.Limit
+	// LoginAccount slows down guesses at one account, LoginFailures ends them; see login.Limits.
+	LoginAccount      ratelimit.Backoff
+	LoginFailures     int
+	LoginIP, LoginNet ratelimit.Limit
+	// FactorChallenge is how many wrong codes one sign-in may bring; the others count them by user and by address.
+	FactorChallenge                                  int
+	FactorUser, FactorIP                             ratelimit.Limit
+	ResetAddress                                     ratelimit.Limit // mails with a link to one address
+	MailIP, SignupIP                                 ratelimit.Limit // mails, and sign-ups, that one address asks for
 	TokenFailures, TokenOK, Introspect, Interactions ratelimit.Limit
 	Registration, PAR                                ratelimit.Limit
 }
@@ -103,12 +128,18 @@ type Provider struct {
 	passwords *credential.Passwords
 	sessions  *session.Sessions
 	flows     *interaction.Flows
+	signIn    *signin.SignIn
+	factors   login.Factors
 	uses      *registration.Uses
 	logos     *registration.Logos
 	logout    *logout.Logout
 	upstreams *federation.Federation
+	mail      *mail.Mailer
+	tickets   *ticket.Tickets
+	activity  *activity.Log
 	metrics   *telemetry.Metrics
 	audit     *audit.Log
+	pages     *templates.Set
 	mux       *web.Mux
 	ping      lastPing
 }
@@ -119,6 +150,10 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		o.Now = time.Now
 	}
 	p := &Provider{options: o, metrics: telemetry.New()}
+	var err error
+	if p.pages, err = templates.Load(); err != nil {
+		return nil, fmt.Errorf("load templates: %w", err)
+	}
 	p.audit = audit.New(o.Log).CountWith(p.metrics.Event)
 	p.keys = keys.New(keys.Options{
 		Store: o.Store, Seal: o.Seal, Now: o.Now, Algorithms: o.Keys.Algorithms, RSABits: o.Keys.RSABits, RotateEvery: o.Keys.RotateEvery, LongestToken: LongestToken(o.Tokens, o.Resources),
@@ -136,8 +171,14 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.store = syncedStore{o.Store, p.engine.Sync, func() { p.logout.Wake() }, o.Log}
 	p.uses = registration.NewUses(p.store, o.Now, o.Registration.ExpireIdle)
 	p.logos = registration.NewLogos(o.Outbound, p.store, o.Log, o.Now)
-	p.sessions = session.New(session.Options{Store: p.store, Idle: o.SessionIdle, Absolute: o.SessionAbsolute, Management: o.SessionManagement, Now: o.Now})
+	p.sessions = session.New(session.Options{Store: p.store, Idle: o.SessionIdle, Absolute: o.SessionAbsolute, Remember: o.Remember, Management: o.SessionManagement, Now: o.Now})
 	p.flows = interaction.New(interaction.Options{Store: p.store, Now: o.Now})
+	if err := p.correspond(); err != nil {
+		return nil, err
+	}
+	if err := p.prepareFactors(ctx); err != nil {
+		return nil, err
+	}
 	if err := p.federate(ctx); err != nil {
 		return nil, err
 	}
@@ -165,7 +206,7 @@ func (p *Provider) federate(ctx context.Context) error {
 		return errors.New("without passwords nobody could sign in: there is no upstream")
 	}
 	f, err := federation.New(federation.Options{
-		Issuer: o.Issuer, Configs: o.Upstreams, HTTP: o.Outbound.HTTP(), Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Seal: o.Seal,
+		Issuer: o.Issuer, Configs: o.Upstreams, HTTP: o.Outbound.HTTP(), Store: p.store, Sessions: p.sessions, SignIn: p.signIn, Flows: p.flows, Clients: p.engine, Seal: o.Seal,
 		Limiter: ratelimit.New(ratelimit.Options{Store: ratelimit.NewMemory(maxLimitKeys), Now: o.Now}), Starts: o.Limits.Interactions, Password: !o.NoPassword, Audit: p.audit, Log: o.Log, Now: o.Now,
 	})
 	if err != nil {
@@ -175,6 +216,20 @@ func (p *Provider) federate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, upstreamWait)
 	defer cancel()
 	return f.Check(ctx)
+}
+
+// correspond sets up what tells people of things: mail, links that work once, and the list on the account page.
+func (p *Provider) correspond() (err error) {
+	o := p.options
+	p.mail, err = mail.New(mail.Options{
+		Store: p.store, Seal: o.Seal, Words: p.pages, Carrier: o.Mail.Carrier, Issuer: o.Issuer, From: o.Mail.From, ReplyTo: o.Mail.ReplyTo, Brand: o.Brand, Audit: p.audit, Now: o.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("set up mail: %w", err)
+	}
+	p.tickets = ticket.New(ticket.Options{Store: p.store, Users: p.store, Issuer: o.Issuer, Now: o.Now})
+	p.activity = activity.New(activity.Options{Store: p.store, Mailer: p.mail, Audit: p.audit, Log: o.Log, Now: o.Now})
+	return nil
 }
 
 // openPairwise loads the key of pairwise subjects, which is made once for the life of the database: with another one every user would be a stranger.
@@ -202,18 +257,15 @@ func RevocationTTL(l oauth.Lifetimes, resources []oauth.Resource) time.Duration 
 
 func (p *Provider) assemble() error {
 	o := p.options
-	pages, err := templates.Load()
-	if err != nil {
-		return fmt.Errorf("load templates: %w", err)
-	}
+	var err error
 	p.mux, err = web.New(web.Options{
-		Issuer: o.Issuer, Templates: pages, Brand: o.Brand, CSRFKeys: o.Seal.Derive("csrf", 32), TrustedProxies: o.TrustedProxies, SameSite: o.SameSite,
+		Issuer: o.Issuer, Templates: p.pages, Brand: o.Brand, CSRFKeys: o.Seal.Derive("csrf", 32), TrustedProxies: o.TrustedProxies, SameSite: o.SameSite,
 		Log: o.Log, Metrics: p.metrics, Now: o.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("set up HTTP: %w", err)
 	}
-	p.mux.Static(pages.Assets())
+	p.mux.Static(p.pages.Assets())
 	p.mux.Health(p.Ready)
 	for _, feature := range p.features() {
 		feature.Mount(p.mux)

@@ -80,7 +80,11 @@ func hostilePages(value string) []Page {
 	var leaving SigningOut
 	var problem UpstreamProblem
 	var link LinkAccount
-	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link} {
+	var accounts Accounts
+	var factor Factor
+	var enrol Enrol
+	var codes RecoveryCodes
+	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link, &accounts, &factor, &enrol, &codes} {
 		fill(reflect.ValueOf(p).Elem(), value)
 	}
 	target := template.URL("https://rp.example/cb?x=" + value)
@@ -88,7 +92,7 @@ func hostilePages(value string) []Page {
 		target = template.URL("https://rp.example/cb?x=" + url.QueryEscape(value))
 	}
 	post.Action, between.URL, out.Next, leaving.Next, out.Frames[0].URL, leaving.Frames[0].URL = target, target, target, target, target, target
-	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, usable(login), usable(home)}
+	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, accounts, factor, enrol, codes, usable(login), usable(home)}
 }
 
 // usable is a hostile page whose providers are not down: those that are have no form.
@@ -138,7 +142,8 @@ func faults(tree *html.Node) []string {
 	for _, n := range elements(tree, func(*html.Node) bool { return true }) {
 		switch n.Data {
 		case "script":
-			if attr(n, "nonce") != "n-1" || attr(n, "src") != "" || !slices.Contains(ownScripts, text(n)) {
+			own := slices.Contains(ownScripts, text(n)) && attr(n, "src") == "" || text(n) == "" && strings.HasPrefix(attr(n, "src"), "/static/passkey.")
+			if attr(n, "nonce") != "n-1" || !own {
 				complain("foreign script: %s", text(n))
 			}
 		case "object", "embed", "base", "style":

@@ -77,7 +77,7 @@ func (s SigningOut) Host() string { return hostOf(string(s.Next)) }
 // Link is the href attribute of Next.
 func (s SigningOut) Link() template.HTMLAttr { return urlAttribute("href", s.Next) }
 
-// Refresh is the content attribute of a meta element that goes to Next. The address begins with its scheme, so browsers see no quote around it.
+// Refresh is the content attribute of a meta element, for browsers without scripts alone, that goes to Next. The address begins with its scheme, so browsers see no quote around it.
 func (s SigningOut) Refresh() template.HTMLAttr {
 	return urlAttribute("content", "4;url="+s.Next)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,10 +15,12 @@ import (
 	"gatehouse/provider"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/keys"
+	"gatehouse/provider/mail"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/outbound"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -65,7 +68,7 @@ func (p *program) withStore(c *cobra.Command, do func(context.Context, *config.C
 }
 
 // withPasswords also opens what passwords are hashed with.
-func (p *program) withPasswords(c *cobra.Command, do func(context.Context, storage.Store, *credential.Passwords) error) error {
+func (p *program) withPasswords(c *cobra.Command, do func(context.Context, *config.Config, storage.Store, *credential.Passwords) error) error {
 	return p.withStore(c, func(ctx context.Context, cfg *config.Config, store storage.Store) error {
 		ring, err := openRing(ctx, cfg, store)
 		if err != nil {
@@ -75,7 +78,7 @@ func (p *program) withPasswords(c *cobra.Command, do func(context.Context, stora
 		if err != nil {
 			return err
 		}
-		return do(ctx, store, passwords)
+		return do(ctx, cfg, store, passwords)
 	})
 }
 
@@ -101,11 +104,19 @@ func (p *program) withKeys(c *cobra.Command, do func(context.Context, *config.Co
 	})
 }
 
-// openProvider assembles the server over an open store.
-func openProvider(ctx context.Context, c *config.Config, store storage.Store, ring *seal.Ring, log *slog.Logger, playground web.Feature) (*provider.Provider, error) {
+// openProvider assembles the server over an open store. d is what --dev adds, nil without.
+func openProvider(ctx context.Context, c *config.Config, store storage.Store, ring *seal.Ring, log *slog.Logger, d *demo) (*provider.Provider, error) {
 	client, err := openOutbound(c)
 	if err != nil {
 		return nil, err
+	}
+	post, err := openMail(c)
+	if err != nil {
+		return nil, err
+	}
+	var playground web.Feature
+	if d != nil {
+		playground, post = d.playground(), d.mail()
 	}
 	k, b := c.Keys, c.Branding
 	return provider.New(ctx, provider.Options{
@@ -116,10 +127,11 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		Tokens: lifetimes(c), DefaultAudience: c.Tokens.DefaultAudience, Resources: resources(c),
 		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
 		Registration: provider.Registration(c.Registration), SessionManagement: c.Logout.SessionManagement,
-		Keys:      provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
+		Keys:    provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
+		Factors: factors(c.Factors), Remember: c.Sessions.Remember,
 		Upstreams: upstreams(c), NoPassword: !c.Login.Password,
 		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
-		Limits: limits(c.Limits), Playground: playground,
+		Limits: limits(c.Limits), Mail: post, Playground: playground,
 	})
 }
 
@@ -129,6 +141,24 @@ func openOutbound(c *config.Config) (*outbound.Client, error) {
 		return nil, fmt.Errorf("set up outgoing requests: %w", err)
 	}
 	return client, nil
+}
+
+// openMail is the way to the configured mail server, which nobody talks to yet.
+func openMail(c *config.Config) (provider.Mail, error) {
+	if c.Mail.URL == "" {
+		return provider.Mail{}, nil
+	}
+	server, err := mail.ParseURL(c.Mail.URL)
+	if err != nil {
+		return provider.Mail{}, fmt.Errorf("read mail.url, which %w", err)
+	}
+	if server.Roots, err = outbound.Roots(c.Outbound.CAFile); err != nil {
+		return provider.Mail{}, fmt.Errorf("set up mail: %w", err)
+	}
+	if u, err := url.Parse(c.Issuer); err == nil {
+		server.Helo = u.Hostname()
+	}
+	return provider.Mail{Carrier: server, From: c.Mail.From, ReplyTo: c.Mail.ReplyTo}, nil
 }
 
 func sameSite(word string) http.SameSite {
@@ -162,10 +192,20 @@ func upstreams(c *config.Config) []upstream.Config {
 	return out
 }
 
+func factors(f config.Factors) signin.Policy {
+	policy := signin.Policy{TOTP: f.TOTP, Passkeys: f.Passkeys, TrustDevice: f.TrustDevice}
+	if f.Required == "everyone" {
+		policy.Required = signin.Everyone
+	}
+	return policy
+}
+
 func limits(l config.Limits) provider.Limits {
 	return provider.Limits{
-		LoginAccount: rate(l.LoginAccount), LoginIP: rate(l.LoginIP), LoginNet: rate(l.LoginNet), TokenFailures: rate(l.TokenFailures),
-		TokenOK: rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions), Registration: rate(l.Registration), PAR: rate(l.PAR),
+		LoginAccount: ratelimit.Backoff{Free: l.LoginAccount.Count, Longest: l.LoginAccount.Per}, LoginFailures: l.LoginFailures, LoginIP: rate(l.LoginIP), LoginNet: rate(l.LoginNet),
+		FactorChallenge: l.FactorChallenge, FactorUser: rate(l.FactorUser), FactorIP: rate(l.FactorIP), ResetAddress: rate(l.ResetAddress), MailIP: rate(l.MailIP), SignupIP: rate(l.SignupIP),
+		TokenFailures: rate(l.TokenFailures),
+		TokenOK:       rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions), Registration: rate(l.Registration), PAR: rate(l.PAR),
 	}
 }
 

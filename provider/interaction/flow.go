@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,11 +21,14 @@ const (
 	ReturnAccount   = "/account"
 )
 
-// The names of proofs. ProofConsent holds the subject who allowed the request, ProofDenied is "1", ProofLogin holds the subject who signed in.
+// The names of proofs. ProofConsent holds the subject who allowed the request, ProofDenied is "1", ProofLogin holds the subject who signed in, ProofChosen the one whom the person chose among those
+// who are signed in, ProofAnother is "1" if the person wants to sign in beside them.
 const (
 	ProofConsent = "consent"
 	ProofDenied  = "denied"
 	ProofLogin   = "login"
+	ProofChosen  = "chosen"
+	ProofAnother = "another"
 )
 
 // ErrOtherBrowser says that the interaction was begun in another browser (security row 27).
@@ -65,7 +69,7 @@ func New(o Options) *Flows {
 	return f
 }
 
-// Start saves a request: Kind, Params, Source, ReturnTo (ReturnAuthorize or ReturnAccount) and Binder, the hash of the browser's flow cookie, come from begin.
+// Start saves a request: Kind, Params, Source, ReturnTo (one of the places above), Binder, the hash of the browser's flow cookie, and what Demand noted come from begin.
 func (f *Flows) Start(ctx context.Context, begin storage.Interaction) (*storage.Interaction, error) {
 	if begin.ReturnTo != ReturnAuthorize && begin.ReturnTo != ReturnAccount {
 		return nil, fmt.Errorf("start interaction: %q is not a place to return to", begin.ReturnTo)
@@ -76,7 +80,10 @@ func (f *Flows) Start(ctx context.Context, begin storage.Interaction) (*storage.
 	var random [idBytes]byte
 	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the program if the system has no randomness
 	now := f.now().UTC().Truncate(time.Microsecond)
-	begin.ID, begin.Proofs = base64.RawURLEncoding.EncodeToString(random[:]), map[string]string{}
+	begin.ID = base64.RawURLEncoding.EncodeToString(random[:])
+	if begin.Proofs == nil {
+		begin.Proofs = map[string]string{}
+	}
 	begin.Created, begin.Expires = now, now.Add(f.lifetime)
 	if err := f.store.CreateInteraction(ctx, &begin); err != nil {
 		return nil, fmt.Errorf("start interaction: %w", err)
@@ -130,9 +137,10 @@ func (f *Flows) Consume(ctx context.Context, id string) error {
 // Pin notes whose login the interaction has seen. What another subject proved before is dropped: whoever changes the account starts over. An account of a provider goes on waiting for
 // its own user only.
 func Pin(i *storage.Interaction, subject, sessionID string) {
-	pending := Pending(i)
+	pending, demand := Pending(i), Demanded(i)
 	if i.Subject != subject {
 		i.Proofs = map[string]string{}
+		Demand(i, demand)
 	}
 	if pending != nil && pending.Subject == subject {
 		SetPending(i, pending)
@@ -145,7 +153,22 @@ func Pin(i *storage.Interaction, subject, sessionID string) {
 // SignIn pins a user who has just signed in for this interaction. Only what has seen the proof of that may call it; Pin is for a session that was there before, too.
 func SignIn(i *storage.Interaction, subject, sessionID string) {
 	Pin(i, subject, sessionID)
+	SetHalf(i, nil)
 	Prove(i, ProofLogin, subject)
+}
+
+// Choose pins a user who is signed in already and whom the person chose. It proves no sign-in.
+func Choose(i *storage.Interaction, subject, sessionID string) {
+	Pin(i, subject, sessionID)
+	Prove(i, ProofChosen, subject)
+}
+
+// Another tells whether the sign-in is to leave the one that is there alone.
+func Another(i *storage.Interaction) bool { return i.Proofs[ProofAnother] != "" }
+
+// ChoiceDue tells whether the request asks the person to choose an account (prompt=select_account, OpenID Connect Core section 3.1.2.1) and none was chosen yet.
+func ChoiceDue(i *storage.Interaction, prompt []string) bool {
+	return slices.Contains(prompt, "select_account") && (i == nil || i.Proofs[ProofLogin] == "" && i.Proofs[ProofChosen] == "")
 }
 
 // Prove notes a proof.

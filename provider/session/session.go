@@ -31,6 +31,8 @@ type Options struct {
 	Store Store
 	// Idle ends a session that was not used for so long; Absolute ends it so long after the last sign-in. Zero means 30 minutes and 12 hours.
 	Idle, Absolute time.Duration
+	// Remember is how long a session lasts that outlives the browser, used or not; zero: there is none.
+	Remember time.Duration
 	// Management keeps the cookie by which relying parties notice that another person, or nobody, is signed in (OpenID Connect Session Management 1.0).
 	Management bool
 	// Now is the clock; nil means time.Now.
@@ -78,6 +80,10 @@ type Login struct {
 	// Upstream, ExternalID, UpstreamSID and UpstreamToken are those of storage.Session; empty for a local sign-in.
 	Upstream, ExternalID, UpstreamSID string
 	UpstreamToken                     []byte
+	// Remember makes the session outlive the browser, if there is such a thing.
+	Remember bool
+	// Keep parks the session of another person instead of ending it: the person at the browser asked for another account beside it.
+	Keep bool
 }
 
 // memoKey is where the outcome of a request's one read is kept.
@@ -121,25 +127,31 @@ func (s *Sessions) find(r *http.Request) (found, error) {
 	var f found
 	if hash, ok := cookieHash(r); ok {
 		var err error
-		f.session, f.user, err = s.Store.SessionByCookie(r.Context(), hash)
-		if errors.Is(err, storage.ErrNotFound) {
-			f = found{}
-		} else if err != nil {
-			return found{}, fmt.Errorf("read session: %w", err)
+		if f, err = s.look(r.Context(), hash); err != nil {
+			return found{}, err
 		}
 	}
-	if f.session != nil && f.user != nil {
-		now := s.Now()
-		idle := now.Sub(f.session.LastSeen)
-		f.live = idle < s.Idle && now.Before(f.session.Absolute) && !f.user.Disabled
-		if f.live && idle >= touchEvery {
-			if err := s.Store.TouchSession(r.Context(), f.session.ID, now); err != nil {
-				return found{}, fmt.Errorf("touch session: %w", err)
-			}
+	if now := s.Now(); f.live && now.Sub(f.session.LastSeen) >= touchEvery {
+		if err := s.Store.TouchSession(r.Context(), f.session.ID, now); err != nil {
+			return found{}, fmt.Errorf("touch session: %w", err)
 		}
 	}
 	web.Remember(r, memoKey{s}, f)
 	return f, nil
+}
+
+// look reads the row behind the hash of a cookie.
+func (s *Sessions) look(ctx context.Context, hash string) (found, error) {
+	session, user, err := s.Store.SessionByCookie(ctx, hash)
+	if errors.Is(err, storage.ErrNotFound) {
+		return found{}, nil
+	}
+	if err != nil {
+		return found{}, fmt.Errorf("read session: %w", err)
+	}
+	now := s.Now()
+	idle := now.Sub(session.LastSeen) >= s.Idle && !session.Remembered
+	return found{session, user, !idle && now.Before(session.Absolute) && !user.Disabled}, nil
 }
 
 // cookieHash returns the hash of the request's session cookie, if it can be one of ours.
@@ -152,7 +164,7 @@ func cookieHash(r *http.Request) (string, bool) {
 }
 
 // Start signs a person in and replaces the browser's cookie; the old cookie finds nothing any more. The same person keeps the session and its id (an idle one
-// too: tokens are bound to it), with a fresh authentication time and a fresh absolute limit. Another person's session ends first, as if signed out.
+// too: tokens are bound to it), with a fresh authentication time and a fresh absolute limit. Another person's session ends first, as if signed out, or is parked (Login.Keep).
 func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*storage.Session, error) {
 	f, err := s.find(r)
 	if err != nil {
@@ -162,13 +174,19 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*
 	fill := func(row *storage.Session) error {
 		now := s.now()
 		row.CookieHash, row.AuthTime, row.LastSeen, row.Absolute = web.Hash(cookie), now, now, now.Add(s.Absolute)
+		if row.Remembered = login.Remember && s.Remember > 0; row.Remembered {
+			row.Absolute = now.Add(s.Remember)
+		}
 		if told := login.AuthTime.UTC().Truncate(time.Microsecond); !told.IsZero() && told.Before(now) {
 			row.AuthTime = told
 		}
 		row.AMR, row.ACR, row.Epoch = login.AMR, login.ACR, login.Epoch
 		row.Upstream, row.ExternalID, row.UpstreamSID, row.UpstreamToken = login.Upstream, login.ExternalID, login.UpstreamSID, login.UpstreamToken
-		row.UserAgent, row.IP = printable(r.UserAgent()), peer(r)
+		row.UserAgent, row.IP = Printable(r.UserAgent()), Peer(r)
 		return nil
+	}
+	if f, err = s.settle(w, r, f, login); err != nil {
+		return nil, err
 	}
 	row, err := s.renew(r.Context(), f.session, login.Subject, fill)
 	if err == nil && row == nil {
@@ -177,10 +195,22 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*
 	if err != nil {
 		return nil, err
 	}
-	web.Remember(r, memoKey{s}, nil) // the next look reads the new row
-	web.SetCookie(w, r, web.SessionCookie, cookie, 0, true)
+	s.forgetFound(r)
+	s.setCookie(w, r, cookie, row)
 	s.changeState(w, r)
 	return row, nil
+}
+
+// forgetFound makes the next look of the request read the store.
+func (s *Sessions) forgetFound(r *http.Request) { web.Remember(r, memoKey{s}, nil) }
+
+// setCookie gives the browser the cookie of a session.
+func (s *Sessions) setCookie(w http.ResponseWriter, r *http.Request, value string, row *storage.Session) {
+	var life time.Duration // until the browser closes
+	if row.Remembered {
+		life = row.Absolute.Sub(s.now())
+	}
+	web.SetCookie(w, r, web.SessionCookie, value, life, true)
 }
 
 // Rotate gives the session of the request a new cookie, after something that made it worth more (security row 179); the old cookie finds nothing any more. It returns
@@ -193,15 +223,12 @@ func (s *Sessions) Rotate(w http.ResponseWriter, r *http.Request) error {
 	if current == nil {
 		return fmt.Errorf("rotate session: %w", storage.ErrNotFound)
 	}
-	cookie := web.RandomValue()
-	if _, err := s.Store.UpdateSession(r.Context(), current.Session.ID, func(row *storage.Session) error {
-		row.CookieHash = web.Hash(cookie)
-		return nil
-	}); err != nil {
+	cookie, err := s.recut(r.Context(), current.Session.ID)
+	if err != nil {
 		return fmt.Errorf("rotate session: %w", err)
 	}
-	web.Remember(r, memoKey{s}, nil)
-	web.SetCookie(w, r, web.SessionCookie, cookie, 0, true)
+	s.forgetFound(r)
+	s.setCookie(w, r, cookie, current.Session)
 	return nil
 }
 
@@ -245,7 +272,7 @@ type Ended struct {
 	Clients []string
 }
 
-// End signs the browser out: the session and everything bound to it ends in the store, then the cookie goes. It returns what ended, nil if there was nothing.
+// End signs the browser out: the session and everything bound to it ends in the store, and so do those that are parked; then the cookies go. It returns what ended of the browser's own session, nil if there was nothing.
 // If the store fails the cookie stays, and so does the error.
 func (s *Sessions) End(w http.ResponseWriter, r *http.Request) (*Ended, error) {
 	f, err := s.find(r)
@@ -262,6 +289,9 @@ func (s *Sessions) End(w http.ResponseWriter, r *http.Request) (*Ended, error) {
 			return nil, fmt.Errorf("end session: %w", err)
 		}
 	}
+	if err := s.endParked(w, r); err != nil {
+		return nil, err
+	}
 	s.Forget(r)
 	web.ClearCookie(w, r, web.SessionCookie)
 	s.changeState(w, r)
@@ -274,8 +304,8 @@ func (s *Sessions) now() time.Time { return s.Now().UTC().Truncate(time.Microsec
 // maxAgent is the longest user agent that is kept, in bytes.
 const maxAgent = 256
 
-// printable keeps what can be stored and shown everywhere.
-func printable(text string) string {
+// Printable keeps what can be stored and shown everywhere.
+func Printable(text string) string {
 	text = strings.Map(func(c rune) rune {
 		if unicode.IsPrint(c) {
 			return c
@@ -288,7 +318,8 @@ func printable(text string) string {
 	return text
 }
 
-func peer(r *http.Request) string {
+// Peer is the address that a request came from, as it is kept with sessions.
+func Peer(r *http.Request) string {
 	if address := web.Peer(r); address.IsValid() {
 		return address.String()
 	}

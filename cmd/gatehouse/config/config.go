@@ -23,11 +23,13 @@ type Config struct {
 	Logout       Logout       `key:"logout"`
 	Keys         Keys         `key:"keys"`
 	Login        Login        `key:"login"`
+	Factors      Factors      `key:"factors"`
 	Passwords    Passwords    `key:"passwords"`
 	Limits       Limits       `key:"limits"`
 	Outbound     Outbound     `key:"outbound"`
 	Resources    []Resource   `key:"resources"`
 	Upstreams    []Upstream   `key:"upstreams"`
+	Mail         Mail         `key:"mail"`
 	Branding     Branding     `key:"branding"`
 	Log          Log          `key:"log"`
 }
@@ -61,8 +63,10 @@ type Storage struct {
 
 // Sessions are browser sessions.
 type Sessions struct {
-	Idle           time.Duration `key:"idle"`
-	Absolute       time.Duration `key:"absolute"`
+	Idle     time.Duration `key:"idle"`
+	Absolute time.Duration `key:"absolute"`
+	// Remember is how long "stay signed in" lasts; 0: it is not offered.
+	Remember       time.Duration `key:"remember"`
 	CookieSameSite string        `key:"cookie_same_site"` // lax or none
 }
 
@@ -124,6 +128,14 @@ type Login struct {
 	Password bool `key:"password"`
 }
 
+// Factors are the second factors.
+type Factors struct {
+	Required    string        `key:"required"` // optional or everyone
+	TOTP        bool          `key:"totp"`
+	Passkeys    bool          `key:"passkeys"`
+	TrustDevice time.Duration `key:"trust_device"`
+}
+
 // Passwords say how passwords are hashed and what is accepted as one.
 type Passwords struct {
 	Cost      int `key:"cost"` // bcrypt, 10 to 14
@@ -132,15 +144,25 @@ type Passwords struct {
 
 // Limits are rates; see Limit.
 type Limits struct {
-	LoginAccount  Limit `key:"login_account"`
+	// LoginAccount is no rate: after Count failures each further one doubles the wait, from a second up to Per.
+	LoginAccount Limit `key:"login_account"`
+	// LoginFailures in a row close an account to passwords until a new one is set; 0 is no limit.
+	LoginFailures int   `key:"login_failures"`
 	LoginIP       Limit `key:"login_ip"`
 	LoginNet      Limit `key:"login_net"`
-	TokenFailures Limit `key:"token_failures"`
-	TokenOK       Limit `key:"token_ok"`
-	Introspect    Limit `key:"introspect"`
-	Interactions  Limit `key:"interactions"`
-	Registration  Limit `key:"registration"`
-	PAR           Limit `key:"par"`
+	// FactorChallenge wrong codes end a sign-in.
+	FactorChallenge int   `key:"factor_challenge"`
+	FactorUser      Limit `key:"factor_user"`
+	FactorIP        Limit `key:"factor_ip"`
+	ResetAddress    Limit `key:"reset_address"`
+	MailIP          Limit `key:"mail_ip"`
+	SignupIP        Limit `key:"signup_ip"`
+	TokenFailures   Limit `key:"token_failures"`
+	TokenOK         Limit `key:"token_ok"`
+	Introspect      Limit `key:"introspect"`
+	Interactions    Limit `key:"interactions"`
+	Registration    Limit `key:"registration"`
+	PAR             Limit `key:"par"`
 }
 
 // Outbound is the one HTTP client that fetches what clients name (jwks_uri, logos).
@@ -161,6 +183,14 @@ type Resource struct {
 	DynamicClients bool `key:"dynamic_clients"`
 	// IntrospectionClients are the ids of clients that may introspect its tokens.
 	IntrospectionClients []string `key:"introspection_clients"`
+}
+
+// Mail is how people get messages.
+type Mail struct {
+	// URL is the mail server, smtp://USER:PASSWORD@HOST:PORT or smtps://...; empty means that none are sent.
+	URL     string `key:"url" secret:"true"`
+	From    string `key:"from"`
+	ReplyTo string `key:"reply_to"`
 }
 
 // Branding is what end users see.
@@ -186,7 +216,7 @@ func Default() *Config {
 		Issuer:   "http://localhost:8080",
 		Server:   Server{Listen: "127.0.0.1:8080", ShutdownGrace: 20 * time.Second},
 		Storage:  Storage{URL: "sqlite:gatehouse.db", AutoMigrate: true},
-		Sessions: Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, CookieSameSite: "lax"},
+		Sessions: Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Remember: 30 * day, CookieSameSite: "lax"},
 		Tokens: Tokens{
 			Code: time.Minute, Pushed: 90 * time.Second, Access: 10 * time.Minute, ID: 10 * time.Minute,
 			RefreshIdle: 14 * day, RefreshAbsolute: 90 * day, PublicRefreshIdle: 7 * day, PublicRefreshAbsolute: 30 * day,
@@ -196,9 +226,11 @@ func Default() *Config {
 		Registration: Registration{Mode: "off", Profile: "strict", ExpireUnused: 7 * day, ExpireIdle: 90 * day},
 		Keys:         Keys{Algorithms: []string{"RS256", "ES256"}, IDTokenAlg: "RS256", AccessTokenAlg: "ES256", RSABits: 2048, RotateEvery: 90 * day},
 		Login:        Login{Password: true},
+		Factors:      Factors{Required: "optional", TOTP: true, Passkeys: true, TrustDevice: 30 * day},
 		Passwords:    Passwords{Cost: 12, MinLength: 15},
 		Limits: Limits{
-			LoginAccount: Limit{5, 5 * time.Minute}, LoginIP: Limit{30, 10 * time.Minute}, LoginNet: Limit{200, 10 * time.Minute},
+			LoginAccount: Limit{5, 15 * time.Minute}, LoginFailures: 100, LoginIP: Limit{30, 10 * time.Minute}, LoginNet: Limit{200, 10 * time.Minute},
+			FactorChallenge: 5, FactorUser: Limit{10, time.Hour}, FactorIP: Limit{30, 10 * time.Minute}, ResetAddress: Limit{3, time.Hour}, MailIP: Limit{10, time.Hour}, SignupIP: Limit{10, time.Hour},
 			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute}, Registration: Limit{20, time.Hour},
 		},
 		Branding: Branding{Name: "Gatehouse"},

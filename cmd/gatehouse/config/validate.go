@@ -29,6 +29,8 @@ func (l *loader) validate(s Source) {
 	l.checkKeys()
 	l.checkResources()
 	l.checkUpstreams()
+	l.checkMail()
+	l.checkFactors()
 	l.checkSmall()
 	slices.SortStableFunc(l.faults, func(a, b Fault) int { return strings.Compare(a.Key, b.Key) })
 }
@@ -286,6 +288,20 @@ func scopeToken(scope string) bool {
 	return scope != ""
 }
 
+func (l *loader) checkFactors() {
+	f, remember := l.config.Factors, l.config.Sessions.Remember
+	l.oneOf("factors.required", f.Required, "optional", "everyone")
+	if f.Required == "everyone" && !f.TOTP && !f.Passkeys {
+		l.fault("factors.required", "asks everybody for a second factor, and there is none", "set factors.totp or factors.passkeys, or write optional")
+	}
+	if f.TrustDevice != 0 {
+		l.between("factors.trust_device", f.TrustDevice, time.Hour, 90*day)
+	}
+	if remember != 0 {
+		l.between("sessions.remember", remember, time.Hour, 90*day)
+	}
+}
+
 func (l *loader) checkSmall() {
 	c := l.config
 	if cost := c.Passwords.Cost; cost < 10 || cost > 14 {
@@ -293,6 +309,12 @@ func (l *loader) checkSmall() {
 	}
 	if n := c.Passwords.MinLength; n < 8 || n > 128 {
 		l.fault("passwords.min_length", "is not between 8 and 128", "15 is right where a password is the only factor")
+	}
+	if n := c.Limits.LoginFailures; n < 0 || n > 900 || n > 0 && n <= c.Limits.LoginAccount.Count {
+		l.fault("limits.login_failures", "is not between 0 and 900, or not above the count of limits.login_account", "write 100, or 0 for no limit")
+	}
+	if n := c.Limits.FactorChallenge; n < 1 || n > 20 {
+		l.fault("limits.factor_challenge", "is not between 1 and 20", "5 is enough for people who mistype a code")
 	}
 	for _, text := range c.Outbound.Allow {
 		if !hostOrPrefix(text) {
