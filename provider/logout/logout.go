@@ -153,8 +153,8 @@ func (l *Logout) annotate(r *http.Request, a *ask) {
 	if a.client != nil {
 		web.Annotate(r, "client", a.client.ID)
 	}
-	if a.fault != "" {
-		web.Annotate(r, "cause", a.fault)
+	if !a.fault.Empty() {
+		web.Annotate(r, "cause", web.English(r, &web.Error{Text: a.fault}))
 	}
 }
 
