@@ -119,11 +119,16 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		playground, post = d.playground(), d.mail()
 	}
 	k, b := c.Keys, c.Branding
+	pages, err := b.Load()
+	if err != nil {
+		return nil, fmt.Errorf("load templates: %w", err)
+	}
 	return provider.New(ctx, provider.Options{
 		Issuer: c.Issuer, Store: store, Seal: ring, Outbound: client, Log: log,
 		TrustedProxies: c.Server.Prefixes(),
-		Brand:          templates.Brand{Name: b.Name, LogoURL: b.LogoURL, PrivacyURL: b.PrivacyURL, TermsURL: b.TermsURL, SupportURL: b.SupportURL},
-		SameSite:       sameSite(c.Sessions.CookieSameSite), SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute,
+		Brand:          templates.Brand{Name: b.Name, LogoURL: b.LogoURL, PrivacyURL: b.PrivacyURL, TermsURL: b.TermsURL, SupportURL: b.SupportURL, Theme: b.Theme()},
+		Pages:          pages, Language: b.DefaultLanguage,
+		SameSite: sameSite(c.Sessions.CookieSameSite), SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute,
 		Tokens: lifetimes(c), DefaultAudience: c.Tokens.DefaultAudience, Resources: resources(c),
 		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
 		Registration: provider.Registration(c.Registration), SessionManagement: c.Logout.SessionManagement,

@@ -109,6 +109,7 @@ func (e *Endpoints) decide(w http.ResponseWriter, r *http.Request, in request.In
 	req, err := e.Engine.ParseAuthorize(r.Context(), r, in)
 	if req.Client != nil {
 		web.Annotate(r, "client", req.Client.ID)
+		web.SetClient(r, req.Client)
 	}
 	if err != nil {
 		return e.refuse(w, r, req, err)

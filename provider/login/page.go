@@ -43,6 +43,7 @@ func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Log
 		return nil, fmt.Errorf("read client: %w", err)
 	}
 	web.Annotate(r, "client", client.ID)
+	web.SetClient(r, client)
 	page.Client = clientView(r, flow, client)
 	return page, nil
 }
