@@ -119,6 +119,9 @@ func examples() []example {
 		{Session: "s-1", User: UserView{Name: "Mira Álvarez", Email: "mira@northwind.example"}}, {Session: "s-2", User: UserView{Email: longEmail}}, {Session: "s-3", User: UserView{Username: "ops"}},
 	}})
 	add("accounts-plain", Accounts{Interaction: "i-1", Accounts: []AccountChoice{{Session: "s-1", User: UserView{Username: "mira"}}}})
+	branded := plainLayout()
+	branded.Brand.Name, branded.Brand.Theme = "Harbour Books", Theme{Accent: "#8a1c5b"}
+	list = append(list, example{"login-branded", Login{Password: true, Remember: true, Client: &client, Interaction: "i-1"}, branded})
 	add("login-long", Login{Password: true, Client: &long, Username: longEmail, Interaction: "i-1"})
 	add("login-providers", Login{Password: true, Client: &client, Upstreams: providers(), Interaction: "i-1"})
 	add("login-providers-error", Login{Password: true, Client: &client, Upstreams: providers()[:2], Username: "mira", Error: Say("login.wrong"), Interaction: "i-1"})

@@ -48,6 +48,23 @@ func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Log
 	return page, nil
 }
 
+// dress gives the pages of an interaction the looks and the language of its client.
+func (l *Login) dress(r *http.Request, flow *storage.Interaction) error {
+	web.SetLang(r, flow.Params.Get("ui_locales"))
+	if flow.Kind != storage.InteractionAuthorize {
+		return nil
+	}
+	client, err := l.Clients.Client(r.Context(), flow.Params.Get("client_id"))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil // the authorization endpoint says so
+	}
+	if err != nil {
+		return fmt.Errorf("read client: %w", err)
+	}
+	web.SetClient(r, client)
+	return nil
+}
+
 // clientView is what the pages show of the client of a request.
 func clientView(r *http.Request, flow *storage.Interaction, client *storage.Client) *templates.ClientView {
 	view := &templates.ClientView{

@@ -19,8 +19,8 @@ import (
 // fieldReturned marks a request that came back from our own page.
 const fieldReturned = "returned"
 
-// kept are the parameters that a page carries on to the next request. logout_hint and ui_locales change nothing here.
-var kept = []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state"}
+// kept are the parameters that a page carries on to the next request. logout_hint changes nothing here.
+var kept = []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"}
 
 // ask is what a logout request asks for, as far as it is proven.
 type ask struct {

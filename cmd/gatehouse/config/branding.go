@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"gatehouse/templates"
@@ -42,7 +41,7 @@ func (l *loader) checkBranding() {
 		return
 	}
 	if !slices.Contains(set.Languages(), b.DefaultLanguage) {
-		l.fault("branding.default_language", strconv.Quote(b.DefaultLanguage)+" is no language of the pages", "use "+strings.Join(set.Languages(), " or "))
+		l.fault("branding.default_language", "is no language of the pages", "use "+strings.Join(set.Languages(), " or "))
 	}
 }
 
