@@ -24,6 +24,7 @@ func (p *Provider) features() []web.Feature {
 			Engine: p.engine, Keys: p.keys, Sessions: p.sessions, Flows: p.flows, Store: p.store, Limiter: inProcess, Limits: o.Limits.endpoint(),
 			Audit: p.audit, Log: o.Log, Now: o.Now, Registration: p.registration(), Uses: p.uses, ShowRegistered: o.Playground != nil, SessionManagement: o.SessionManagement,
 			ACRValues: p.acrValues(), StepUp: p.signIn.Policy.Enabled(),
+			SignUp: p.signUpOffered() && o.SignUp.Mode == client.SignUpOpen,
 		}),
 		p.logout,
 		p.upstreams,
@@ -32,6 +33,7 @@ func (p *Provider) features() []web.Feature {
 			Limits:     login.Limits{AccountFailures: o.Limits.LoginAccount, MaxFailures: o.Limits.LoginFailures, IPFailures: o.Limits.LoginIP, NetFailures: o.Limits.LoginNet},
 			DeviceKeys: o.Seal.Derive("known-device", 32), Audit: p.audit, Now: o.Now,
 			Upstreams: p.upstreams, NoPassword: o.NoPassword, SignIn: p.signIn, Factors: p.factors, Remember: o.Remember > 0,
+			Elsewhere: login.Elsewhere{SignUp: p.signUpOpen(), Recovery: p.mail.On() && !o.NoPassword, MailLink: p.mail.On() && o.MagicLink},
 		}),
 		consent.New(consent.Options{Flows: p.flows, Sessions: p.sessions, Clients: p.engine, Consents: p.store, Describe: templates.DescribeScope, Audit: p.audit}),
 		account.New(account.Options{
@@ -39,6 +41,7 @@ func (p *Provider) features() []web.Feature {
 			Identities: p.identities(),
 		}),
 	}
+	features = append(features, p.correspondence(shared)...)
 	if o.Playground != nil {
 		features = append(features, o.Playground)
 	}

@@ -122,6 +122,7 @@ func examples() []example {
 	branded := plainLayout()
 	branded.Brand.Name, branded.Brand.Theme = "Harbour Books", Theme{Accent: "#8a1c5b"}
 	list = append(list, example{"login-branded", Login{Password: true, Remember: true, Client: &client, Interaction: "i-1"}, branded})
+	add("login-elsewhere", Login{Password: true, Remember: true, Client: &client, Interaction: "i-1", SignUp: true, Recovery: true, MailLink: true})
 	add("login-long", Login{Password: true, Client: &long, Username: longEmail, Interaction: "i-1"})
 	add("login-providers", Login{Password: true, Client: &client, Upstreams: providers(), Interaction: "i-1"})
 	add("login-providers-error", Login{Password: true, Client: &client, Upstreams: providers()[:2], Username: "mira", Error: Say("login.wrong"), Interaction: "i-1"})
@@ -154,6 +155,7 @@ func examples() []example {
 	add("logoutconfirm-bare", LogoutConfirm{})
 	add("logoutconfirm-long", LogoutConfirm{Account: longEmail, App: long.Name, Fault: Say("logout_fault.no_hint")})
 	add("logoutreturn", LogoutReturn{Fields: []Pair{{"state", "s"}}})
+	list = append(list, peopleExamples()...)
 	add("done", Done{Heading: Say("error.finished"), Message: Say("error.finished_more")})
 	add("interstitial", Interstitial{Host: "notes.example", URL: "https://notes.example/cb?error=invalid_scope", Reason: Say("interstitial.invalid_scope"), ErrorText: "The app asked for a permission that does not exist."})
 	return list

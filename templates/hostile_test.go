@@ -80,11 +80,17 @@ func hostilePages(value string) []Page {
 	var leaving SigningOut
 	var problem UpstreamProblem
 	var link LinkAccount
+	var create SignUp
+	var confirmed SignUpConfirm
+	var ask AskLink
+	var reset Reset
+	var press Press
+	var told Told
 	var accounts Accounts
 	var factor Factor
 	var enrol Enrol
 	var codes RecoveryCodes
-	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link, &accounts, &factor, &enrol, &codes} {
+	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link, &accounts, &factor, &enrol, &codes, &create, &confirmed, &ask, &reset, &press, &told} {
 		fill(reflect.ValueOf(p).Elem(), value)
 	}
 	target := template.URL("https://rp.example/cb?x=" + value)
@@ -92,7 +98,7 @@ func hostilePages(value string) []Page {
 		target = template.URL("https://rp.example/cb?x=" + url.QueryEscape(value))
 	}
 	post.Action, between.URL, out.Next, leaving.Next, out.Frames[0].URL, leaving.Frames[0].URL = target, target, target, target, target, target
-	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, accounts, factor, enrol, codes, usable(login), usable(home)}
+	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, accounts, factor, enrol, codes, create, confirmed, ask, reset, press, told, usable(login), usable(home)}
 }
 
 // usable is a hostile page whose providers are not down: those that are have no form.

@@ -66,8 +66,8 @@ func (o overlay) ReadDir(name string) ([]fs.DirEntry, error) {
 
 // every is one page of each kind, without content.
 var every = []Page{
-	Account{}, Accounts{}, CheckSession{}, Consent{}, Done{}, Enrol{}, Error{}, Factor{}, FormPost{}, Interstitial{}, LinkAccount{}, Login{}, LogoutConfirm{}, LogoutReturn{}, RedirectMismatch{}, RecoveryCodes{},
-	SignedOut{}, SigningOut{}, UpstreamProblem{},
+	Account{}, Accounts{}, AskLink{}, CheckSession{}, Consent{}, Done{}, Enrol{}, Error{}, Factor{}, FormPost{}, Interstitial{}, LinkAccount{}, Login{}, LogoutConfirm{}, LogoutReturn{}, RedirectMismatch{}, RecoveryCodes{},
+	Press{}, Reset{}, SignUp{}, SignUpConfirm{}, SignedOut{}, SigningOut{}, Told{}, UpstreamProblem{},
 }
 
 // try shows every page in every language without content, which finds what parsing does not: fields that are not there and values in places where they cannot be made safe.

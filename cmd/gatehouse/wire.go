@@ -118,16 +118,16 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 	if d != nil {
 		playground, post = d.playground(), d.mail()
 	}
-	k, b := c.Keys, c.Branding
-	pages, err := b.Load()
+	k := c.Keys
+	pages, err := c.Branding.Load()
 	if err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}
 	return provider.New(ctx, provider.Options{
 		Issuer: c.Issuer, Store: store, Seal: ring, Outbound: client, Log: log,
 		TrustedProxies: c.Server.Prefixes(),
-		Brand:          templates.Brand{Name: b.Name, LogoURL: b.LogoURL, PrivacyURL: b.PrivacyURL, TermsURL: b.TermsURL, SupportURL: b.SupportURL, Theme: b.Theme()},
-		Pages:          pages, Language: b.DefaultLanguage,
+		Brand:          brand(c),
+		Pages:          pages, Language: c.Branding.DefaultLanguage,
 		SameSite: sameSite(c.Sessions.CookieSameSite), SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute,
 		Tokens: lifetimes(c), DefaultAudience: c.Tokens.DefaultAudience, Resources: resources(c),
 		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
@@ -136,8 +136,14 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		Factors: factors(c.Factors), Remember: c.Sessions.Remember,
 		Upstreams: upstreams(c), NoPassword: !c.Login.Password,
 		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
+		SignUp: provider.SignUp(c.SignUp), MagicLink: c.Login.MagicLink,
 		Limits: limits(c.Limits), Mail: post, Playground: playground,
 	})
+}
+
+func brand(c *config.Config) templates.Brand {
+	b := c.Branding
+	return templates.Brand{Name: b.Name, LogoURL: b.LogoURL, PrivacyURL: b.PrivacyURL, TermsURL: b.TermsURL, SupportURL: b.SupportURL, Theme: b.Theme()}
 }
 
 func openOutbound(c *config.Config) (*outbound.Client, error) {

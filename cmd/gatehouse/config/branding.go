@@ -25,12 +25,8 @@ func (l *loader) checkBranding() {
 		}
 	}
 	if err := b.Theme().Check(); err != nil {
-		key := "branding.accent"
-		if strings.HasPrefix(err.Error(), "accent_dark") {
-			key = "branding.accent_dark"
-		}
 		_, problem, _ := strings.Cut(err.Error(), " ")
-		l.fault(key, problem, "write for example \"#1d5c50\" as accent and \"#86cdb9\" as accent_dark, between quotes")
+		l.fault("branding.accent", problem, "write for example \"#1d5c50\", or \"#1d5c50 #86cdb9\" with the one for dark mode, between quotes")
 	}
 	if b.Templates == "" && b.DefaultLanguage == Default().Branding.DefaultLanguage {
 		return // ours are tested, and most commands show no page
@@ -47,7 +43,8 @@ func (l *loader) checkBranding() {
 
 // Theme is the colours of the pages.
 func (b Branding) Theme() templates.Theme {
-	return templates.Theme{Accent: b.Accent, Dark: b.AccentDark}
+	light, dark, _ := strings.Cut(b.Accent, " ")
+	return templates.Theme{Accent: light, Dark: strings.TrimSpace(dark)}
 }
 
 // Load reads the pages, with the operator's files over ours.

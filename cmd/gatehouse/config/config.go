@@ -23,6 +23,7 @@ type Config struct {
 	Logout       Logout       `key:"logout"`
 	Keys         Keys         `key:"keys"`
 	Login        Login        `key:"login"`
+	SignUp       SignUp       `key:"signup"`
 	Factors      Factors      `key:"factors"`
 	Passwords    Passwords    `key:"passwords"`
 	Limits       Limits       `key:"limits"`
@@ -126,6 +127,14 @@ type Keys struct {
 type Login struct {
 	// Password says whether people can sign in with a password; without, upstreams are the only way.
 	Password bool `key:"password"`
+	// MagicLink lets people sign in by a link in a mail.
+	MagicLink bool `key:"magic_link"`
+}
+
+// SignUp is how people make accounts by themselves.
+type SignUp struct {
+	Mode         string `key:"mode"`          // off, open or invite
+	TermsVersion string `key:"terms_version"` // what people accept; empty: nothing
 }
 
 // Factors are the second factors.
@@ -200,9 +209,8 @@ type Branding struct {
 	PrivacyURL string `key:"privacy_url"`
 	TermsURL   string `key:"terms_url"`
 	SupportURL string `key:"support_url"`
-	// Accent and AccentDark are colours, #rrggbb.
+	// Accent is a colour, #rrggbb, or two separated by a space: for light and for dark mode.
 	Accent          string `key:"accent"`
-	AccentDark      string `key:"accent_dark"`
 	DefaultLanguage string `key:"default_language"`
 	// Templates is a folder whose files take the place of the pages' own.
 	Templates string `key:"templates"`
@@ -232,6 +240,7 @@ func Default() *Config {
 		Registration: Registration{Mode: "off", Profile: "strict", ExpireUnused: 7 * day, ExpireIdle: 90 * day},
 		Keys:         Keys{Algorithms: []string{"RS256", "ES256"}, IDTokenAlg: "RS256", AccessTokenAlg: "ES256", RSABits: 2048, RotateEvery: 90 * day},
 		Login:        Login{Password: true},
+		SignUp:       SignUp{Mode: "off"},
 		Factors:      Factors{Required: "optional", TOTP: true, Passkeys: true, TrustDevice: 30 * day},
 		Passwords:    Passwords{Cost: 12, MinLength: 15},
 		Limits: Limits{
