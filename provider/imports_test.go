@@ -49,7 +49,7 @@ var importRules = map[string]struct {
 	"provider/oauth":            {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client", "provider/clientauth", "provider/request", "provider/keys"), "the engine knows nothing of HTML and cookies"},
 	"provider/session":          {append(slices.Clone(groundMay), "provider/web"), "sessions are cookies and rows"},
 	"provider/signin":           {append(slices.Clone(groundMay), "provider/interaction", "provider/web", "provider/session", "provider/activity"), "the one place where a proof becomes a session; features hand it what they have seen"},
-	"provider/letter":           {append(slices.Clone(groundMay), "provider/interaction", "provider/web", "provider/session", "provider/signin", "provider/activity", "templates"), "links that are mailed without telling who has an account, for every feature that writes one"},
+	"provider/letter":           {append(slices.Clone(groundMay), "provider/mail", "provider/interaction", "provider/web", "provider/session", "provider/signin", "provider/activity", "templates"), "links that are mailed without telling who has an account, for every feature that writes one"},
 	"provider/signup":           {append(slices.Clone(featureMay), "provider/letter"), featureWhy},
 	"provider/recovery":         {append(slices.Clone(featureMay), "provider/letter"), featureWhy},
 	"provider/endpoint":         {append(slices.Clone(featureMay), "provider/grant"), featureWhy},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"gatehouse/provider/mail"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -25,7 +26,7 @@ type Tickets interface {
 // Mailer sends mail; package mail does.
 type Mailer interface {
 	Send(ctx context.Context, to, lang string, m templates.Mail) error
-	// Feign does the work of Send for a mail that nobody gets.
+	// Feign does the work of Send for a mail that nobody gets, which may lack its link.
 	Feign(ctx context.Context, lang string, m templates.Mail) error
 }
 
@@ -64,7 +65,7 @@ func (p *Post) Send(r *http.Request, l Letter) error {
 	if err != nil {
 		return err
 	}
-	if l.To == "" || !allowed {
+	if mail.CheckAddress(l.To) != nil || !allowed { // to nobody, or to what an operator stored and no mail can go to: an error would tell that there is somebody
 		return p.feign(r.Context(), l)
 	}
 	link := l.Link
@@ -105,7 +106,7 @@ func (p *Post) feign(ctx context.Context, l Letter) error {
 	if err := p.Tickets.Feign(ctx, l.Ticket.Kind); err != nil {
 		return fmt.Errorf("feign link: %w", err)
 	}
-	l.Mail.Link, l.Mail.Life = "https://nobody.invalid/"+l.Counted[:min(len(l.Counted), 40)], p.Tickets.Life(l.Ticket.Kind)
+	l.Mail.Life = p.Tickets.Life(l.Ticket.Kind)
 	if err := p.Mailer.Feign(ctx, l.Lang, l.Mail); err != nil {
 		return fmt.Errorf("feign mail: %w", err)
 	}

@@ -288,6 +288,7 @@ const misfits = `(() => {
 		if (box.width && box.right > wide + 1 && !e.closest("pre, .scroll") && getComputedStyle(e).position !== "absolute") faults.push("sticks out: " + e.tagName + "." + e.className);
 	}
 	for (const e of document.querySelectorAll(".button, input[type=text], input[type=password]")) {
+		if (e.hidden) continue;
 		if (e.getBoundingClientRect().height < 44) faults.push("too low to be touched: " + e.id);
 		if (e.tagName === "INPUT" && parseFloat(getComputedStyle(e).fontSize) < 16) faults.push("zooms: " + e.id);
 	}
@@ -297,6 +298,7 @@ const misfits = `(() => {
 // Fits demands that the page on screen fits the window and can be touched.
 func (c *Chromium) Fits() {
 	c.t.Helper()
+	c.Until(`document.readyState === "complete"`) // before, the stylesheet may be missing
 	faults, err := evaluate[string](c, misfits)
 	if err != nil || faults != "" {
 		c.t.Errorf("%s: %s %v", c.Location(), faults, err)
