@@ -42,7 +42,7 @@ var importRules = map[string]struct {
 	"provider/opaque":           {nil, "a leaf: random strings and what is stored of them"},
 	"provider/redirect":         {[]string{"storage"}, "comparing addresses needs nobody"},
 	"provider/grant":            {[]string{"storage"}, "grants state small interfaces, which the engine satisfies"},
-	"provider/client":           {[]string{"storage", "provider/opaque", "provider/grant", "provider/outbound", "provider/seal", "provider/redirect"}, "metadata is validated without asking anybody; the grant table says what exists"},
+	"provider/client":           {[]string{"storage", "provider/opaque", "provider/grant", "provider/outbound", "provider/seal", "provider/redirect", "templates"}, "metadata is validated without asking anybody; the grant table says what exists, and templates which colours can be read"},
 	"provider/registration":     {append(slices.Clone(groundMay), "provider/opaque", "provider/client"), "what saving a client takes beside the validation, for the endpoint and the command line"},
 	"provider/clientauth":       {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client"), "part of the engine: who sends a request"},
 	"provider/request":          {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client", "provider/clientauth", "provider/redirect"), "part of the engine: what an authorization request asks for"},
@@ -67,7 +67,7 @@ var importRules = map[string]struct {
 	"provider":                  {nil, "assembles everything; see the exception below"},
 	"cmd/gatehouse/doctor":      {[]string{"provider/rp"}, "the doctor sees what a client sees; what it needs of the store it states as an interface"},
 	"cmd/gatehouse":             {nil, "the place where concrete types meet; see the exception below"},
-	"cmd/gatehouse/config":      {[]string{"provider/seal", "provider/ratelimit", "provider/oauth", "provider/grant", "provider/upstream", "provider/mail"}, "the typed tree is read by everyone and knows no one; the table of upstream types says what each of them needs, and mail how its URL is written"},
+	"cmd/gatehouse/config":      {[]string{"provider/seal", "provider/ratelimit", "provider/oauth", "provider/grant", "provider/upstream", "provider/mail", "templates"}, "the typed tree is read by everyone and knows no one; templates says whether the pages of the operator can be shown; the table of upstream types says what each of them needs, and mail how its URL is written"},
 }
 
 var (

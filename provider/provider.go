@@ -46,8 +46,11 @@ type Options struct {
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 
-	TrustedProxies               []netip.Prefix
-	Brand                        templates.Brand
+	TrustedProxies []netip.Prefix
+	Brand          templates.Brand
+	// Pages are what people see; nil means the embedded ones. Language is that of people who ask for none that is there; "" is en.
+	Pages                        *templates.Set
+	Language                     string
 	SameSite                     http.SameSite
 	SessionIdle, SessionAbsolute time.Duration
 	Tokens                       oauth.Lifetimes
@@ -161,8 +164,10 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	}
 	p := &Provider{options: o, metrics: telemetry.New()}
 	var err error
-	if p.pages, err = templates.Load(); err != nil {
-		return nil, fmt.Errorf("load templates: %w", err)
+	if p.pages = o.Pages; p.pages == nil {
+		if p.pages, err = templates.Load(); err != nil {
+			return nil, fmt.Errorf("load templates: %w", err)
+		}
 	}
 	p.audit = audit.New(o.Log).CountWith(p.metrics.Event)
 	p.keys = keys.New(keys.Options{
@@ -269,7 +274,7 @@ func (p *Provider) assemble() error {
 	o := p.options
 	var err error
 	p.mux, err = web.New(web.Options{
-		Issuer: o.Issuer, Templates: p.pages, Brand: o.Brand, CSRFKeys: o.Seal.Derive("csrf", 32), TrustedProxies: o.TrustedProxies, SameSite: o.SameSite,
+		Issuer: o.Issuer, Templates: p.pages, Brand: o.Brand, Language: o.Language, CSRFKeys: o.Seal.Derive("csrf", 32), TrustedProxies: o.TrustedProxies, SameSite: o.SameSite,
 		Log: o.Log, Metrics: p.metrics, Now: o.Now,
 	})
 	if err != nil {

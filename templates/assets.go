@@ -40,12 +40,15 @@ func loadAssets(dir fs.FS) (assets, error) {
 	return a, nil
 }
 
-// Open implements fs.FS: the hashed names and the root folder exist, nothing else.
+// Open implements fs.FS: the hashed names, the sheets of colours, which no listing shows, and the root folder exist, nothing else.
 func (a assets) Open(name string) (fs.File, error) {
 	if name == "." {
 		return &folder{entries: a.entries()}, nil
 	}
 	body, ok := a.files[name]
+	if !ok {
+		body, ok = themeFile(name)
+	}
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}

@@ -54,11 +54,11 @@ func mismatch() RedirectMismatch {
 		Sent:    "http://notes.example:8443/oauth/Callback/?next=%2Fhome",
 		Nearest: "https://notes.example/oauth/callback",
 		Differences: []Difference{
-			{"scheme", "http", "https", "Send https. Plain http is accepted on loopback addresses only."},
-			{"port", "8443", "", "Leave the port out, or register the URI with it."},
-			{"case", "/oauth/Callback", "/oauth/callback", "Write the path in the same case. Paths are compared byte by byte."},
-			{"slash", "/oauth/Callback/", "/oauth/callback", "Leave out the slash at the end."},
-			{"query", "next=%2Fhome", "", "Put application state into the state parameter instead."},
+			{Say("redirect.part_scheme"), "http", "https", Say("redirect.https")},
+			{Say("redirect.part_port"), "8443", "", Say("redirect.port_none")},
+			{Say("redirect.part_case"), "/oauth/Callback", "/oauth/callback", Say("redirect.case_path")},
+			{Say("redirect.part_slash"), "/oauth/Callback/", "/oauth/callback", Say("redirect.slash_remove")},
+			{Say("redirect.part_query"), "next=%2Fhome", "", Say("redirect.query_none")},
 		},
 		RequestID: "01937c2e-7a1b-7d5e-9f0a-3b1c2d4e5f60",
 	}
@@ -72,7 +72,7 @@ func account() Account {
 			{ClientID: "notes", Name: "Acme Notes", Scopes: []string{"openid", "email", "offline_access"}, Since: since, OpenURL: "https://notes.example/login?iss=https%3A%2F%2Fid.example"},
 			{ClientID: "cal", Name: "Calendar", Scopes: []string{"openid", "calendar.read"}, Since: since},
 		},
-		Notices: []NoticeView{{ID: "n1", Text: Plain("Calendar was disconnected because one of its keys was used twice. If you did not expect this, change your password.")}},
+		Notices: []NoticeView{{ID: "n1", Text: Say("account.reuse", "App", "Calendar")}},
 	}
 }
 
@@ -119,6 +119,9 @@ func examples() []example {
 		{Session: "s-1", User: UserView{Name: "Mira Álvarez", Email: "mira@northwind.example"}}, {Session: "s-2", User: UserView{Email: longEmail}}, {Session: "s-3", User: UserView{Username: "ops"}},
 	}})
 	add("accounts-plain", Accounts{Interaction: "i-1", Accounts: []AccountChoice{{Session: "s-1", User: UserView{Username: "mira"}}}})
+	branded := plainLayout()
+	branded.Brand.Name, branded.Brand.Theme = "Harbour Books", Theme{Accent: "#8a1c5b"}
+	list = append(list, example{"login-branded", Login{Password: true, Remember: true, Client: &client, Interaction: "i-1"}, branded})
 	add("login-elsewhere", Login{Password: true, Remember: true, Client: &client, Interaction: "i-1", SignUp: true, Recovery: true, MailLink: true})
 	add("login-long", Login{Password: true, Client: &long, Username: longEmail, Interaction: "i-1"})
 	add("login-providers", Login{Password: true, Client: &client, Upstreams: providers(), Interaction: "i-1"})
@@ -144,17 +147,17 @@ func examples() []example {
 	add("formpost", FormPost{Action: "https://notes.example/oauth/callback", Params: []Pair{{"code", "gth_ac_x"}, {"state", "s"}, {"iss", "https://id.northwind.example"}}})
 	add("signedout", SignedOut{})
 	add("signedout-apps", SignedOut{Told: []string{"Acme Notes", "Calendar"}, Silent: []string{"Travel Desk"}, Frames: frames()})
-	add("signedout-fault", SignedOut{Told: []string{long.Name}, Silent: []string{longEmail}, Fault: "post_logout_redirect_uri is not registered for the client. Register it character for character, its query included."})
+	add("signedout-fault", SignedOut{Told: []string{long.Name}, Silent: []string{longEmail}, Fault: Say("logout_fault.not_registered")})
 	add("signedout-next", SignedOut{Next: "https://notes.example/bye?state=s"})
 	add("signingout", SigningOut{Frames: frames(), Next: "https://notes.example/bye?state=s"})
 	add("signingout-long", SigningOut{Frames: frames(), Next: template.URL("https://" + long.Host + "/bye")})
 	add("logoutconfirm", LogoutConfirm{Account: "mira@northwind.example", App: "Acme Notes", Fields: []Pair{{"id_token_hint", "e30.e30.e30"}, {"state", "s"}}})
 	add("logoutconfirm-bare", LogoutConfirm{})
-	add("logoutconfirm-long", LogoutConfirm{Account: longEmail, App: long.Name, Fault: "post_logout_redirect_uri needs an id_token_hint. Send the ID token that the app got when the user signed in."})
+	add("logoutconfirm-long", LogoutConfirm{Account: longEmail, App: long.Name, Fault: Say("logout_fault.no_hint")})
 	add("logoutreturn", LogoutReturn{Fields: []Pair{{"state", "s"}}})
 	list = append(list, peopleExamples()...)
 	add("done", Done{Heading: Say("error.finished"), Message: Say("error.finished_more")})
-	add("interstitial", Interstitial{Host: "notes.example", URL: "https://notes.example/cb?error=invalid_scope", ErrorText: "The app asked for a permission that does not exist."})
+	add("interstitial", Interstitial{Host: "notes.example", URL: "https://notes.example/cb?error=invalid_scope", Reason: Say("interstitial.invalid_scope"), ErrorText: "The app asked for a permission that does not exist."})
 	return list
 }
 

@@ -11,7 +11,7 @@ type LogoutConfirm struct {
 	Account string // who is signed in; "" leaves it out
 	App     string // name of the app that asks, "" if nobody has proven to
 	Fields  []Pair // parameters of the request, sent back as they came
-	Fault   string // for developers: why the request is not followed to the letter
+	Fault   Text   // for developers: why the request is not followed to the letter
 }
 
 func (LogoutConfirm) Template() string { return "logoutconfirm" }
@@ -38,7 +38,7 @@ type SignedOut struct {
 	Told   []string // names of apps that are told
 	Silent []string // names of apps that are not
 	Frames []Frame  // the apps that are told by way of the browser
-	Fault  string   // as LogoutConfirm.Fault
+	Fault  Text     // as LogoutConfirm.Fault
 	// Next is an address that the person may go on to; "" leaves it out. Render refuses schemes that run code in the browser.
 	Next template.URL
 }

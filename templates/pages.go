@@ -126,10 +126,10 @@ func (e Error) Title() Text {
 
 // Difference is one part of a redirect URI that differs from the registered one.
 type Difference struct {
-	Part       string // scheme, host, port, path, slash, case, query
+	Part       Text // scheme, host, port, path, slash, case, query
 	Sent       string
 	Registered string
-	Advice     string
+	Advice     Text // what to change
 }
 
 // RedirectMismatch is the error page of a redirect_uri that is not registered: what was sent, and how it
@@ -274,7 +274,8 @@ type Interstitial struct {
 	Host      string
 	URL       template.URL
 	Params    []Pair // what the person posts to URL (form_post); nil makes URL a link that holds all
-	ErrorText string // why the app did not get what it asked for
+	Reason    Text   // why the app did not get what it asked for
+	ErrorText string // the same as the protocol says it, in English for developers
 }
 
 func (Interstitial) Template() string { return "interstitial" }

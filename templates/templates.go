@@ -36,6 +36,7 @@ type Brand struct {
 	PrivacyURL string // http(s) URL or path on this server
 	TermsURL   string // http(s) URL or path on this server
 	SupportURL string // http(s) URL, mailto: address or path on this server
+	Theme      Theme
 }
 
 // Layout is what every page gets besides its own content.
@@ -50,6 +51,8 @@ type Layout struct {
 	Switch []Switch
 	// Stylesheet is the path that Set.Stylesheet returns, without Base; "" is the set's own.
 	Stylesheet string
+	// Colours is the path of the sheet with the brand's colours, without Base; Render fills it in.
+	Colours string
 }
 
 // Switch leads to the same page in another language.
@@ -74,6 +77,20 @@ type view struct {
 
 // Load parses the embedded pages, reads the catalogue and hashes the embedded static files. It fails if a page uses a text that the catalogue lacks.
 func Load() (*Set, error) { return loadFrom(files) }
+
+// LoadOver is Load with files of the operator's in place of the embedded ones of the same name: html/NAME.html, mail/NAME, static/NAME and locales/LANGUAGE/NAME.toml, which may be a new language. It fails, with
+// file and line, for a file that is nothing of that and for a page that cannot be shown.
+func LoadOver(own fs.FS) (*Set, error) {
+	laid, err := lay(own)
+	if err != nil {
+		return nil, err
+	}
+	set, err := loadFrom(laid)
+	if err != nil {
+		return nil, err
+	}
+	return set, set.try()
+}
 
 func loadFrom(files fs.FS) (*Set, error) {
 	static, err := fs.Sub(files, "static")
@@ -162,6 +179,7 @@ func (s *Set) Render(w io.Writer, l Layout, p Page) error {
 	if l.Stylesheet == "" {
 		l.Stylesheet = s.Stylesheet()
 	}
+	l.Colours = l.Brand.Theme.stylesheet()
 	buffer := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buffer)
 	buffer.Reset()

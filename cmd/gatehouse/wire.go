@@ -119,11 +119,16 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		playground, post = d.playground(), d.mail()
 	}
 	k := c.Keys
+	pages, err := c.Branding.Load()
+	if err != nil {
+		return nil, fmt.Errorf("load templates: %w", err)
+	}
 	return provider.New(ctx, provider.Options{
 		Issuer: c.Issuer, Store: store, Seal: ring, Outbound: client, Log: log,
 		TrustedProxies: c.Server.Prefixes(),
 		Brand:          brand(c),
-		SameSite:       sameSite(c.Sessions.CookieSameSite), SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute,
+		Pages:          pages, Language: c.Branding.DefaultLanguage,
+		SameSite: sameSite(c.Sessions.CookieSameSite), SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute,
 		Tokens: lifetimes(c), DefaultAudience: c.Tokens.DefaultAudience, Resources: resources(c),
 		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
 		Registration: provider.Registration(c.Registration), SessionManagement: c.Logout.SessionManagement,
@@ -138,7 +143,7 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 
 func brand(c *config.Config) templates.Brand {
 	b := c.Branding
-	return templates.Brand{Name: b.Name, LogoURL: b.LogoURL, PrivacyURL: b.PrivacyURL, TermsURL: b.TermsURL, SupportURL: b.SupportURL}
+	return templates.Brand{Name: b.Name, LogoURL: b.LogoURL, PrivacyURL: b.PrivacyURL, TermsURL: b.TermsURL, SupportURL: b.SupportURL, Theme: b.Theme()}
 }
 
 func openOutbound(c *config.Config) (*outbound.Client, error) {

@@ -71,6 +71,7 @@ func (a *Account) show(w http.ResponseWriter, r *http.Request) error {
 	if current == nil {
 		return a.signIn(w, r)
 	}
+	web.SetUserLang(r, current.User.Locale)
 	page := templates.Account{User: user(current.User), Session: templates.SessionView{Since: current.Session.AuthTime}}
 	if page.Connected, err = a.connected(r, current.Session.Subject); err != nil {
 		return err

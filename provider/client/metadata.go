@@ -75,10 +75,12 @@ type Metadata struct {
 	IDTokenLifetime         int64 `json:"id_token_lifetime,omitempty"`
 	RefreshIdleLifetime     int64 `json:"refresh_token_idle_lifetime,omitempty"`
 	RefreshAbsoluteLifetime int64 `json:"refresh_token_absolute_lifetime,omitempty"`
-	// Upstream is the id of the sign-in provider that its users are sent to without a question. It, FirstParty and Disabled count only if Rules.Operator is set.
+	// Upstream is the id of the sign-in provider that its users are sent to without a question. It, FirstParty, Disabled and Branding count only if Rules.Operator is set.
 	Upstream   string `json:"upstream,omitempty"`
 	FirstParty bool   `json:"first_party,omitempty"`
 	Disabled   bool   `json:"disabled,omitempty"`
+	// Branding is how pages look for people on their way to the client; operators alone set it.
+	Branding *storage.Branding `json:"branding,omitempty"`
 }
 
 // Decode reads a JSON object over m: what it names replaces what is there. Members that m does not have are returned by name and ignored otherwise (RFC 7591
@@ -153,7 +155,7 @@ func View(c *storage.Client, secret string) Metadata {
 		Profile: c.Profile, AccessTokenFormat: c.AccessToken, AccessTokenAlg: c.AccessTokenAlg, Audience: c.Audience,
 		AccessTokenLifetime: seconds(c.Lifetimes.AccessToken), IDTokenLifetime: seconds(c.Lifetimes.IDToken),
 		RefreshIdleLifetime: seconds(c.Lifetimes.RefreshIdle), RefreshAbsoluteLifetime: seconds(c.Lifetimes.RefreshAbsolute),
-		Upstream: c.Upstream, FirstParty: c.FirstParty, Disabled: c.Disabled,
+		Upstream: c.Upstream, FirstParty: c.FirstParty, Disabled: c.Disabled, Branding: c.Branding,
 	}
 	if !c.Created.IsZero() {
 		m.ClientIDIssuedAt = c.Created.Unix()

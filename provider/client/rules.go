@@ -91,6 +91,10 @@ func (r Rules) applyIdentity(c *storage.Client, m *Metadata) error {
 			return refuse("upstream", "name a sign-in provider of the configuration by its id")
 		}
 		c.Upstream = m.Upstream
+		if err := checkBranding(m.Branding); err != nil {
+			return err
+		}
+		c.Branding = m.Branding
 	} else if !slices.Equal(c.RedirectURIs, m.RedirectURIs) {
 		c.FirstParty = false // the operator vouched for the addresses of then
 	}

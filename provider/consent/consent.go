@@ -118,6 +118,8 @@ func (c *Consent) load(r *http.Request, id string) (*pending, error) {
 		return nil, fmt.Errorf("read client: %w", err)
 	}
 	web.Annotate(r, "client", client.ID)
+	web.SetClient(r, client)
+	web.SetLang(r, flow.Params.Get("ui_locales"))
 	resources := slices.DeleteFunc(slices.Clone(flow.Params["resource"]), func(uri string) bool { return !slices.Contains(client.Audience, uri) })
 	slices.Sort(resources)
 	return &pending{flow: flow, current: current, client: client, scopes: request.Asked(client, flow.Params), resources: slices.Compact(resources)}, nil

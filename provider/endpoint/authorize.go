@@ -106,9 +106,11 @@ func (e *Endpoints) resume(w http.ResponseWriter, r *http.Request, id string) er
 // decide is the one path from parameters to an answer. Everything is validated anew on every pass: client, redirect URI and user may have changed
 // while a page was open.
 func (e *Endpoints) decide(w http.ResponseWriter, r *http.Request, in request.Input, flow *storage.Interaction) error {
+	web.SetLang(r, in.Params.Get("ui_locales"))
 	req, err := e.Engine.ParseAuthorize(r.Context(), r, in)
 	if req.Client != nil {
 		web.Annotate(r, "client", req.Client.ID)
+		web.SetClient(r, req.Client)
 	}
 	if err != nil {
 		return e.refuse(w, r, req, err)

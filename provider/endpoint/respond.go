@@ -40,7 +40,7 @@ func (e *Endpoints) refuse(w http.ResponseWriter, r *http.Request, req *request.
 	e.Audit.Record(r.Context(), audit.Event{Name: "authorize.refused", Client: req.Client.ID, Result: "refused", Reason: wire.Code})
 	if req.Client.RegisteredBy == "open" && client.ProfileOf(req.Client).Name == "strict" && !answersNone(req, wire) {
 		// Anyone can register such a client, so its errors must not make this server an open redirector.
-		return web.Render(w, r, http.StatusBadRequest, interstitial(req, e.Engine.ErrorParams(req, wire), wire.Description))
+		return web.Render(w, r, http.StatusBadRequest, interstitial(req, e.Engine.ErrorParams(req, wire), wire))
 	}
 	return e.respond(w, r, req, e.Engine.ErrorParams(req, wire))
 }
@@ -52,14 +52,29 @@ func answersNone(req *request.Authorize, wire oauth.Wire) bool {
 }
 
 // interstitial lets the person deliver an error response, in the request's response mode.
-func interstitial(req *request.Authorize, params url.Values, text string) templates.Interstitial {
-	page := templates.Interstitial{Host: interaction.Target(req.RedirectURI), ErrorText: text}
+func interstitial(req *request.Authorize, params url.Values, wire oauth.Wire) templates.Interstitial {
+	page := templates.Interstitial{Host: interaction.Target(req.RedirectURI), Reason: reason(wire.Code), ErrorText: wire.Description}
 	if req.ResponseMode == "form_post" {
 		page.URL, page.Params = template.URL(req.RedirectURI), pairs(params)
 	} else {
 		page.URL = template.URL(location(req, params))
 	}
 	return page
+}
+
+// reason is an error code in words for the person.
+func reason(code string) templates.Text {
+	switch code {
+	case "invalid_scope":
+		return templates.Say("interstitial.invalid_scope")
+	case "access_denied":
+		return templates.Say("interstitial.access_denied")
+	case "login_required", "consent_required", "interaction_required", "account_selection_required":
+		return templates.Say("interstitial.login")
+	case "server_error", "temporarily_unavailable":
+		return templates.Say("interstitial.unavailable")
+	}
+	return templates.Say("interstitial.invalid")
 }
 
 // responseParams are all parameters of an authorization response, in the order of a form that posts them.
@@ -139,7 +154,9 @@ func (e *Endpoints) mismatchPage(w http.ResponseWriter, r *http.Request, m *requ
 		ClientName: m.Client.Name, ClientID: m.Client.ID, Sent: m.Sent, Nearest: found.Nearest, RequestID: web.RequestID(r.Context()),
 	}
 	for _, d := range found.Differences {
-		page.Differences = append(page.Differences, templates.Difference{Part: d.Part, Sent: d.Sent, Registered: d.Registered, Advice: d.Advice})
+		page.Differences = append(page.Differences, templates.Difference{
+			Part: templates.Say(d.Part), Sent: d.Sent, Registered: d.Registered, Advice: templates.Say(d.Advice, "Registered", d.Registered),
+		})
 	}
 	if e.ShowRegistered {
 		page.Registered = m.Client.RedirectURIs

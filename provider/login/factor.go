@@ -57,6 +57,9 @@ func (l *Login) half(w http.ResponseWriter, r *http.Request, id string) (*waitin
 	if half == nil {
 		return nil, l.toForm(w, r, flow)
 	}
+	if err := l.dress(r, flow); err != nil {
+		return nil, err
+	}
 	user, err := l.Factors.Users.User(r.Context(), half.Subject)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("read user: %w", err)

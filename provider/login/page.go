@@ -45,9 +45,27 @@ func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Log
 		return nil, fmt.Errorf("read client: %w", err)
 	}
 	web.Annotate(r, "client", client.ID)
+	web.SetClient(r, client)
 	page.Client = clientView(r, flow, client)
 	l.leadElsewhere(page, flow, client)
 	return page, nil
+}
+
+// dress gives the pages of an interaction the looks and the language of its client.
+func (l *Login) dress(r *http.Request, flow *storage.Interaction) error {
+	web.SetLang(r, flow.Params.Get("ui_locales"))
+	if flow.Kind != storage.InteractionAuthorize {
+		return nil
+	}
+	client, err := l.Clients.Client(r.Context(), flow.Params.Get("client_id"))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil // the authorization endpoint says so
+	}
+	if err != nil {
+		return fmt.Errorf("read client: %w", err)
+	}
+	web.SetClient(r, client)
+	return nil
 }
 
 // leadElsewhere says which other pages there are links to. Who proves an account that is known already makes no new one.

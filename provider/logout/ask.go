@@ -19,8 +19,8 @@ import (
 // fieldReturned marks a request that came back from our own page.
 const fieldReturned = "returned"
 
-// kept are the parameters that a page carries on to the next request. logout_hint and ui_locales change nothing here.
-var kept = []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state"}
+// kept are the parameters that a page carries on to the next request. logout_hint changes nothing here.
+var kept = []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"}
 
 // ask is what a logout request asks for, as far as it is proven.
 type ask struct {
@@ -33,7 +33,7 @@ type ask struct {
 	// viaUpstream tells that target is a provider that comes back here; ownForm that the request is the form of a page whose policy keeps its forms on this server.
 	viaUpstream, ownForm bool
 	// fault says, to a developer, why the request is not followed to the letter.
-	fault string
+	fault templates.Text
 }
 
 // proves tells whether the request comes from a client that takes part in this very session.
@@ -59,7 +59,7 @@ func (l *Logout) read(ctx context.Context, params url.Values) (*ask, error) {
 	uri := params.Get("post_logout_redirect_uri")
 	if params.Get("id_token_hint") == "" {
 		if uri != "" {
-			a.fault = "post_logout_redirect_uri needs an id_token_hint. Send the ID token that the app got when the user signed in."
+			a.fault = templates.Say("logout_fault.no_hint")
 		}
 		return a, nil
 	}
@@ -71,7 +71,7 @@ func (l *Logout) read(ctx context.Context, params url.Values) (*ask, error) {
 	case slices.Contains(a.client.PostLogoutRedirectURIs, uri):
 		a.target = withState(uri, params.Get("state"))
 	default:
-		a.fault = "post_logout_redirect_uri is not registered for the client. Register it character for character, its query included."
+		a.fault = templates.Say("logout_fault.not_registered")
 	}
 	return a, nil
 }
@@ -80,7 +80,7 @@ func (l *Logout) read(ctx context.Context, params url.Values) (*ask, error) {
 func (l *Logout) readHint(ctx context.Context, a *ask) error {
 	hint, err := request.ReadHint(l.Keys, l.Engine.Issuer, a.params.Get("id_token_hint"))
 	if err != nil {
-		a.fault = "id_token_hint is not an ID token that this server signed. It may have expired, but it must be complete and unchanged."
+		a.fault = templates.Say("logout_fault.not_ours")
 		return nil
 	}
 	id := a.params.Get("client_id")
@@ -88,15 +88,15 @@ func (l *Logout) readHint(ctx context.Context, a *ask) error {
 	case id == "" && len(hint.Audience) == 1:
 		id = hint.Audience[0]
 	case id == "":
-		a.fault = "id_token_hint was issued to more than one client. Send client_id too."
+		a.fault = templates.Say("logout_fault.several")
 		return nil
 	case !slices.Contains(hint.Audience, id):
-		a.fault = "id_token_hint was issued to another client than client_id names."
+		a.fault = templates.Say("logout_fault.other_client")
 		return nil
 	}
 	c, err := l.Engine.Client(ctx, id)
 	if errors.Is(err, storage.ErrNotFound) {
-		a.fault = "the client of id_token_hint does not exist any more, or is disabled."
+		a.fault = templates.Say("logout_fault.client_gone")
 		return nil
 	}
 	if err != nil {
@@ -105,7 +105,7 @@ func (l *Logout) readHint(ctx context.Context, a *ask) error {
 	subject, user := l.Engine.Subject(c, hint.Subject)
 	sid, session := l.Engine.SID(c, hint.SessionID)
 	if !user || !session {
-		a.fault = "id_token_hint names the user as another client does. Send an ID token that the client got itself."
+		a.fault = templates.Say("logout_fault.other_subject")
 		return nil
 	}
 	a.client, a.subject, a.sid = c, subject, sid

@@ -149,12 +149,15 @@ func (l *Logout) SignOut(w http.ResponseWriter, r *http.Request) error {
 	return l.end(w, r, &ask{ownForm: true})
 }
 
+// annotate notes who asks, for the log line and for the looks and the language of the pages.
 func (l *Logout) annotate(r *http.Request, a *ask) {
+	web.SetLang(r, a.params.Get("ui_locales"))
 	if a.client != nil {
+		web.SetClient(r, a.client)
 		web.Annotate(r, "client", a.client.ID)
 	}
-	if a.fault != "" {
-		web.Annotate(r, "cause", a.fault)
+	if !a.fault.Empty() {
+		web.Annotate(r, "cause", web.English(r, &web.Error{Text: a.fault}))
 	}
 }
 

@@ -14,8 +14,8 @@ type Comparison struct {
 	Differences []Difference
 }
 
-// Difference is one part in which the sent URI differs from the nearest registered one. Sent and Registered are empty if the part is absent; Advice says what to
-// change, as a sentence.
+// Difference is one part in which the sent URI differs from the nearest registered one. Sent and Registered are empty if the part is absent; Part names it and Advice
+// says what to change: both are keys of the catalogue, and the advice may use Sent and Registered.
 type Difference struct{ Part, Sent, Registered, Advice string }
 
 // Compare compares a refused redirect URI with the registered ones. sent may be hostile; it is taken apart by text, never followed.
@@ -29,7 +29,7 @@ func Compare(c *storage.Client, sent string) Comparison {
 		}
 	}
 	if len(c.RedirectURIs) == 0 {
-		best.Differences = []Difference{{Part: "redirect_uri", Sent: sent, Advice: "This client has no redirect URI registered. Register one."}}
+		best.Differences = []Difference{{Part: "redirect.part_uri", Sent: sent, Advice: "redirect.none"}}
 	}
 	return best
 }
@@ -77,65 +77,65 @@ func compareURIs(c *storage.Client, sent, registered uriParts) (list []Differenc
 		}
 	}
 	if strings.EqualFold(sent.scheme, registered.scheme) {
-		add(1, "case", sent.scheme, registered.scheme, "Write the scheme in the registered case; redirect URIs are compared character by character.")
+		add(1, "redirect.part_case", sent.scheme, registered.scheme, "redirect.case_scheme")
 	} else {
-		add(8, "scheme", sent.scheme, registered.scheme, schemeAdvice(sent, registered))
+		add(8, "redirect.part_scheme", sent.scheme, registered.scheme, schemeAdvice(sent, registered))
 	}
-	add(20, "user info", sent.user, registered.user, "Remove the user name before the @: a redirect URI has none.")
+	add(20, "redirect.part_user", sent.user, registered.user, "redirect.user_info")
 	switch {
 	case strings.EqualFold(sent.host, registered.host):
-		add(1, "case", sent.host, registered.host, "Write the host in the registered case; redirect URIs are compared character by character.")
+		add(1, "redirect.part_case", sent.host, registered.host, "redirect.case_host")
 	case Loopback(strings.Trim(sent.host, "[]")) && Loopback(strings.Trim(registered.host, "[]")):
-		add(3, "host", sent.host, registered.host, "localhost, 127.0.0.1 and [::1] are different hosts here. Send the registered one, or register this one too.")
+		add(3, "redirect.part_host", sent.host, registered.host, "redirect.loopback")
 	default:
-		add(16, "host", sent.host, registered.host, "Send the registered host, or register an address on this one if it is yours.")
+		add(16, "redirect.part_host", sent.host, registered.host, "redirect.host")
 	}
-	add(4, "port", sent.port, registered.port, portAdvice(c, sent, registered))
+	add(4, "redirect.part_port", sent.port, registered.port, portAdvice(c, sent, registered))
 	part, heavy, advice := comparePaths(sent.path, registered.path)
 	add(heavy, part, sent.path, registered.path, advice)
-	add(3, "query", sent.query, registered.query, queryAdvice(sent.query, registered.query))
-	add(2, "fragment", sent.fragment, registered.fragment, "Remove the # and what follows it: a redirect URI has no fragment.")
+	add(3, "redirect.part_query", sent.query, registered.query, queryAdvice(sent.query, registered.query))
+	add(2, "redirect.part_fragment", sent.fragment, registered.fragment, "redirect.fragment")
 	return list, weight
 }
 
 func schemeAdvice(sent, registered uriParts) string {
 	switch {
 	case sent.scheme == "":
-		return "Send the whole address, beginning with " + registered.scheme + ":."
+		return "redirect.whole"
 	case sent.scheme == "http" && registered.scheme == "https":
-		return "Send https. If the app stands behind a proxy, tell it its public address (X-Forwarded-Proto or a base URL setting)."
+		return "redirect.https"
 	case sent.scheme == "https" && registered.scheme == "http":
-		return "The registered address is http. Send that, or register the https one."
+		return "redirect.http"
 	}
-	return "Send the registered scheme, or register this one."
+	return "redirect.scheme"
 }
 
 func portAdvice(c *storage.Client, sent, registered uriParts) string {
 	_, _, _, literal := cutLoopback(registered.scheme + "://" + registered.host)
 	switch {
 	case literal && c.AuthMethod != "none":
-		return "Any port is accepted for clients with token_endpoint_auth_method none only. Send the registered port, or register this one."
+		return "redirect.port_public"
 	case literal:
-		return "Any port from 1 to 65535 is accepted here, in digits without leading zeros."
+		return "redirect.port_digits"
 	case registered.port == "":
-		return "The registered address has no port. Leave the port out, even the usual one, or register the address with it."
+		return "redirect.port_none"
 	case sent.port == "":
-		return "The registered address names a port. Send it too."
+		return "redirect.port_missing"
 	}
-	return "Send the registered port, or register this one too."
+	return "redirect.port"
 }
 
 func comparePaths(sent, registered string) (part string, weight int, advice string) {
 	switch {
 	case strings.TrimSuffix(sent, "/") == strings.TrimSuffix(registered, "/"):
 		if strings.HasSuffix(sent, "/") {
-			return "trailing slash", 1, "Remove the slash at the end."
+			return "redirect.part_slash", 1, "redirect.slash_remove"
 		}
-		return "trailing slash", 1, "Add the slash at the end."
+		return "redirect.part_slash", 1, "redirect.slash_add"
 	case strings.EqualFold(sent, registered):
-		return "case", 1, "Write the path in the registered case; redirect URIs are compared character by character."
+		return "redirect.part_case", 1, "redirect.case_path"
 	case strings.Contains(sent, "%"):
-		return "path", 6, "Send the registered path as it is written, without percent-encoding it again."
+		return "redirect.part_path", 6, "redirect.path_encoded"
 	}
 	// Of several paths on one host the one that begins alike is the likelier target.
 	common := 0
@@ -143,9 +143,9 @@ func comparePaths(sent, registered string) (part string, weight int, advice stri
 		common++
 	}
 	if max(len(sent), len(registered)) > 2*common {
-		return "path", 7, "Send the registered path, or register this one too."
+		return "redirect.part_path", 7, "redirect.path"
 	}
-	return "path", 6, "Send the registered path, or register this one too."
+	return "redirect.part_path", 6, "redirect.path"
 }
 
 func queryAdvice(sent, registered string) string {
@@ -156,11 +156,11 @@ func queryAdvice(sent, registered string) string {
 	}
 	switch {
 	case registered == "":
-		return "The registered address has no query. Leave it out; carry values of your own in state."
+		return "redirect.query_none"
 	case sent == "":
-		return "The registered address has a query. Send it too."
+		return "redirect.query_missing"
 	case slices.Equal(fields(sent), fields(registered)):
-		return "Send the parameters in the registered order."
+		return "redirect.query_order"
 	}
-	return "Send the registered query exactly; carry values of your own in state."
+	return "redirect.query"
 }

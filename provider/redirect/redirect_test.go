@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"gatehouse/storage"
+	"gatehouse/templates"
 )
 
 func TestRedirectMatch(t *testing.T) {
@@ -101,9 +102,10 @@ func TestMismatchNamesThePart(t *testing.T) {
 			var parts []string
 			advice := ""
 			for _, d := range m.Differences {
-				parts = append(parts, d.Part)
-				advice += d.Advice
-				if d.Sent == d.Registered || !strings.HasSuffix(d.Advice, ".") {
+				words := said(t, d.Advice, "Registered", d.Registered)
+				parts = append(parts, said(t, d.Part))
+				advice += words
+				if d.Sent == d.Registered || !strings.HasSuffix(words, ".") {
 					t.Errorf("difference %+v", d)
 				}
 			}
@@ -114,9 +116,23 @@ func TestMismatchNamesThePart(t *testing.T) {
 	}
 }
 
+// said is a text of the catalogue in English.
+func said(t *testing.T, id string, values ...any) string {
+	t.Helper()
+	set, err := templates.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, err := set.Say("en", templates.Say(id, values...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return words
+}
+
 func TestMismatchOfAClientWithoutRedirects(t *testing.T) {
 	m := Compare(&storage.Client{}, "https://app.example/cb")
-	if m.Nearest != "" || len(m.Differences) != 1 || !strings.Contains(m.Differences[0].Advice, "Register one") {
+	if m.Nearest != "" || len(m.Differences) != 1 || !strings.Contains(said(t, m.Differences[0].Advice), "Register one") {
 		t.Errorf("Mismatch = %+v", m)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatehouse/provider/audit"
+	"gatehouse/templates"
 )
 
 // exchange is what the kernel knows about one request and its answer: one allocation that is at the same time the request's context and its response
@@ -46,6 +47,7 @@ type kept struct {
 	cookies  []cookie // set in this answer
 	memories []memory
 	wishes   wishes
+	look     templates.Brand
 }
 
 // memory is a value that a feature keeps for the length of a request.

@@ -4,7 +4,9 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"net/url"
 
+	"gatehouse/storage"
 	"gatehouse/templates"
 )
 
@@ -53,8 +55,41 @@ func RenderEmbedded(w http.ResponseWriter, r *http.Request, page templates.Page)
 func (x *exchange) layout(r *http.Request) templates.Layout {
 	lang := x.lang(r)
 	return templates.Layout{
-		Brand: x.mux.options.Brand, Nonce: rand.Text(), Base: x.mux.base, Lang: lang, Switch: x.switches(r, lang), Stylesheet: x.mux.options.Templates.Stylesheet(),
+		Brand: x.brand(), Nonce: rand.Text(), Base: x.mux.base, Lang: lang, Switch: x.switches(r, lang), Stylesheet: x.mux.options.Templates.Stylesheet(),
 	}
+}
+
+// SetClient makes the rest of the request's pages look as the operator wants it for people on their way to a client: what its branding names replaces what is configured, and an accent both colours. A client
+// with a logo of its own needs no other.
+func SetClient(r *http.Request, c *storage.Client) {
+	x, b := from(r), c.Branding
+	if b == nil {
+		return
+	}
+	x.look = templates.Brand{
+		Name: b.Name, LogoURL: b.LogoURL, PrivacyURL: b.PrivacyURL, TermsURL: b.TermsURL, SupportURL: b.SupportURL, Theme: templates.Theme{Accent: b.Accent, Dark: b.AccentDark},
+	}
+	if b.LogoURL == "" && c.LogoURI != "" {
+		x.look.LogoURL = x.mux.base + "/client-logo/" + url.PathEscape(c.ID)
+	}
+}
+
+func (x *exchange) brand() templates.Brand {
+	b := x.mux.options.Brand
+	for _, part := range [...]struct{ to, look *string }{
+		{&b.Name, &x.look.Name}, {&b.LogoURL, &x.look.LogoURL}, {&b.PrivacyURL, &x.look.PrivacyURL}, {&b.TermsURL, &x.look.TermsURL}, {&b.SupportURL, &x.look.SupportURL},
+	} {
+		if *part.look != "" {
+			*part.to = *part.look
+		}
+	}
+	if x.look.Name != "" && x.look.LogoURL == "" {
+		b.LogoURL = "" // a logo shows a name, and this one another
+	}
+	if x.look.Theme.Accent != "" {
+		b.Theme = x.look.Theme
+	}
+	return b
 }
 
 func (x *exchange) render(w http.ResponseWriter, status int, policy string, layout templates.Layout, page templates.Page) error {

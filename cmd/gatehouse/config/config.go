@@ -209,6 +209,11 @@ type Branding struct {
 	PrivacyURL string `key:"privacy_url"`
 	TermsURL   string `key:"terms_url"`
 	SupportURL string `key:"support_url"`
+	// Accent is a colour, #rrggbb, or two separated by a space: for light and for dark mode.
+	Accent          string `key:"accent"`
+	DefaultLanguage string `key:"default_language"`
+	// Templates is a folder whose files take the place of the pages' own.
+	Templates string `key:"templates"`
 }
 
 // Log is the log on standard error.
@@ -243,7 +248,7 @@ func Default() *Config {
 			FactorChallenge: 5, FactorUser: Limit{10, time.Hour}, FactorIP: Limit{30, 10 * time.Minute}, ResetAddress: Limit{3, time.Hour}, MailIP: Limit{10, time.Hour}, SignupIP: Limit{10, time.Hour},
 			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute}, Registration: Limit{20, time.Hour},
 		},
-		Branding: Branding{Name: "Gatehouse"},
+		Branding: Branding{Name: "Gatehouse", DefaultLanguage: "en"},
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }

@@ -325,33 +325,9 @@ func (l *loader) checkSmall() {
 			l.fault("outbound.ca_file", "cannot be read as PEM certificates", "name a file with at least one certificate")
 		}
 	}
-	if name := strings.TrimSpace(c.Branding.Name); name == "" || len(name) > 100 {
-		l.fault("branding.name", "is empty or longer than 100 bytes", "write what end users call this service")
-	}
-	b := c.Branding
-	if b.LogoURL != "" && !l.ownImage(b.LogoURL) {
-		l.fault("branding.logo_url", "is neither a path on this server nor an https URL with the issuer's host, and pages load no images from elsewhere", "let your proxy serve the file and write for example /brand/logo.svg")
-	}
-	for key, link := range map[string]string{"branding.privacy_url": b.PrivacyURL, "branding.terms_url": b.TermsURL, "branding.support_url": b.SupportURL} {
-		if link != "" && !webLink(link) && !(key == "branding.support_url" && strings.HasPrefix(link, "mailto:")) {
-			l.fault(key, "is no https URL", "write for example https://example.com/page")
-		}
-	}
+	l.checkBranding()
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "text", "json")
-}
-
-// ownImage tells whether the pages' Content-Security-Policy (img-src 'self') lets a browser load the image.
-func (l *loader) ownImage(link string) bool {
-	u, err := url.Parse(link)
-	issuer, bad := url.Parse(l.config.Issuer)
-	if err != nil || bad != nil || strings.ContainsAny(link, "\\\r\n\t") {
-		return false
-	}
-	if u.Scheme == "" && u.Host == "" {
-		return strings.HasPrefix(link, "/")
-	}
-	return u.Scheme == "https" && issuer.Scheme == "https" && u.Host == issuer.Host && u.User == nil
 }
 
 // webLink accepts https anywhere and http on loopback, so that a link on a page is never a script.

@@ -298,6 +298,7 @@ const misfits = `(() => {
 // Fits demands that the page on screen fits the window and can be touched.
 func (c *Chromium) Fits() {
 	c.t.Helper()
+	c.Until(`document.readyState === "complete"`) // before, the stylesheet may be missing
 	faults, err := evaluate[string](c, misfits)
 	if err != nil || faults != "" {
 		c.t.Errorf("%s: %s %v", c.Location(), faults, err)
