@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,22 @@ import (
 const (
 	ReturnAuthorize = "/oauth2/authorize"
 	ReturnAccount   = "/account"
+	// The pages below the account page; the last four are forms that want a fresh sign-in.
+	ReturnProfile       = "/account/profile"
+	ReturnSecurity      = "/account/security"
+	ReturnSessions      = "/account/sessions"
+	ReturnActivity      = "/account/activity"
+	ReturnApps          = "/account/apps"
+	ReturnData          = "/account/data"
+	ReturnPassword      = "/account/password"
+	ReturnAuthenticator = "/account/authenticator"
+	ReturnPasskey       = "/account/passkey"
+	ReturnCodes         = "/account/recovery-codes"
 )
+
+var places = []string{
+	ReturnAuthorize, ReturnAccount, ReturnProfile, ReturnSecurity, ReturnSessions, ReturnActivity, ReturnApps, ReturnData, ReturnPassword, ReturnAuthenticator, ReturnPasskey, ReturnCodes,
+}
 
 // The names of proofs. ProofConsent holds the subject who allowed the request, ProofDenied is "1", ProofLogin holds the subject who signed in.
 const (
@@ -65,9 +81,9 @@ func New(o Options) *Flows {
 	return f
 }
 
-// Start saves a request: Kind, Params, Source, ReturnTo (ReturnAuthorize or ReturnAccount) and Binder, the hash of the browser's flow cookie, come from begin.
+// Start saves a request: Kind, Params, Source, ReturnTo (one of the places above) and Binder, the hash of the browser's flow cookie, come from begin.
 func (f *Flows) Start(ctx context.Context, begin storage.Interaction) (*storage.Interaction, error) {
-	if begin.ReturnTo != ReturnAuthorize && begin.ReturnTo != ReturnAccount {
+	if !slices.Contains(places, begin.ReturnTo) {
 		return nil, fmt.Errorf("start interaction: %q is not a place to return to", begin.ReturnTo)
 	}
 	if begin.Binder == "" {
