@@ -75,17 +75,20 @@ var (
 
 // libraryHomes names the only folders that may import a library.
 var libraryHomes = map[string][]string{
-	"github.com/ory/fosite":      {"provider/grant", "provider/clientauth", "provider/request", "provider/oauth", "provider/endpoint"},
-	"github.com/go-jose/go-jose": {"provider/keys", "provider/client", "provider/clientauth", "provider/request", "provider/oauth", "provider/upstream"},
-	"github.com/gorilla/mux":     {"provider/web"},
-	"golang.org/x/crypto/bcrypt": {"provider/credential", "provider/client"},
-	"golang.org/x/oauth2":        {"provider/rp", "provider/upstream"},
-	"github.com/coreos/go-oidc":  {"provider/rp", "provider/upstream"},
-	"github.com/jackc/pgx":       {"storage/postgres"},
-	"modernc.org/sqlite":         {"storage/sqlite"},
-	"github.com/spf13/viper":     {"cmd/gatehouse/config"},
-	"github.com/prometheus":      {"provider/telemetry"},
-	"go.opentelemetry.io/otel":   {"provider/telemetry", "provider/third_party/oryx"},
+	"github.com/ory/fosite":         {"provider/grant", "provider/clientauth", "provider/request", "provider/oauth", "provider/endpoint"},
+	"github.com/go-jose/go-jose":    {"provider/keys", "provider/client", "provider/clientauth", "provider/request", "provider/oauth", "provider/upstream"},
+	"github.com/gorilla/mux":        {"provider/web"},
+	"golang.org/x/crypto/bcrypt":    {"provider/credential", "provider/client"},
+	"golang.org/x/oauth2":           {"provider/rp", "provider/upstream"},
+	"github.com/coreos/go-oidc":     {"provider/rp", "provider/upstream"},
+	"github.com/jackc/pgx":          {"storage/postgres"},
+	"modernc.org/sqlite":            {"storage/sqlite"},
+	"github.com/spf13/viper":        {"cmd/gatehouse/config"},
+	"github.com/nicksnyder/go-i18n": {"templates"},
+	"github.com/pelletier/go-toml":  {"templates"},
+	"golang.org/x/text/language":    {"templates"},
+	"github.com/prometheus":         {"provider/telemetry"},
+	"go.opentelemetry.io/otel":      {"provider/telemetry", "provider/third_party/oryx"},
 }
 
 func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {

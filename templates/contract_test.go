@@ -250,7 +250,7 @@ func TestPagesAreAccessible(t *testing.T) {
 			if h, m := len(named(tree, "h1")), len(named(tree, "main")); h != 1 || m != 1 {
 				t.Errorf("%d h1, %d main", h, m)
 			}
-			if attr(named(tree, "html")[0], "lang") != "en" || !strings.HasPrefix(text(named(tree, "title")[0]), e.page.Title()+" · ") {
+			if attr(named(tree, "html")[0], "lang") != "en" || !strings.HasPrefix(text(named(tree, "title")[0]), english(t, e.page.Title())+" · ") {
 				t.Error("language or title is missing")
 			}
 		})
@@ -258,7 +258,7 @@ func TestPagesAreAccessible(t *testing.T) {
 }
 
 func TestLoginErrorIsAnnounced(t *testing.T) {
-	_, tree := render(t, plainLayout(), Login{Password: true, Username: "mira", Error: "Wrong."})
+	_, tree := render(t, plainLayout(), Login{Password: true, Username: "mira", Error: Plain("Wrong.")})
 	alert := byID(tree, "login-error")
 	if attr(alert, "role") != "alert" || text(alert) != "Wrong." {
 		t.Errorf("alert: %+v", alert)

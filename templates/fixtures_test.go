@@ -3,6 +3,7 @@ package templates
 import (
 	"html/template"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -102,17 +103,17 @@ func examples() []example {
 	var list []example
 	add := func(name string, p Page) { list = append(list, example{name, p, plainLayout()}) }
 	add("login", Login{Password: true, Client: &client, Interaction: "i-1"})
-	add("login-error", Login{Password: true, Client: &client, Username: "mira@northwind.example", Error: "The user name or the password is wrong. Check both and try again.", Interaction: "i-1"})
-	add("login-notice", Login{Password: true, Notice: "Sign in again to go on. It has been a while.", Interaction: "i-1"})
+	add("login-error", Login{Password: true, Client: &client, Username: "mira@northwind.example", Error: Plain("The user name or the password is wrong. Check both and try again."), Interaction: "i-1"})
+	add("login-notice", Login{Password: true, Notice: Plain("Sign in again to go on. It has been a while."), Interaction: "i-1"})
 	logo := notes()
 	logo.LogoURL = "/logo.svg"
 	add("login-logo", Login{Password: true, Client: &logo, Interaction: "i-1"})
 	add("login-long", Login{Password: true, Client: &long, Username: longEmail, Interaction: "i-1"})
 	add("login-providers", Login{Password: true, Client: &client, Upstreams: providers(), Interaction: "i-1"})
-	add("login-providers-error", Login{Password: true, Client: &client, Upstreams: providers()[:2], Username: "mira", Error: "The user name or the password is wrong. Check both and try again.", Interaction: "i-1"})
+	add("login-providers-error", Login{Password: true, Client: &client, Upstreams: providers()[:2], Username: "mira", Error: Plain("The user name or the password is wrong. Check both and try again."), Interaction: "i-1"})
 	add("login-providers-only", Login{Client: &client, Upstreams: providers()[:1], Interaction: "i-1"})
 	add("login-providers-long", Login{Password: true, Upstreams: []UpstreamButton{{ID: "long", Name: long.Name}, {ID: "dead", Name: long.Name, Down: true}}, Interaction: "i-1"})
-	add("login-locked", Login{Password: true, Client: &client, LockedName: longEmail, Notice: "Sign in to this account once, so that your Google account can be added to it.", Interaction: "i-1"})
+	add("login-locked", Login{Password: true, Client: &client, LockedName: longEmail, Notice: Plain("Sign in to this account once, so that your Google account can be added to it."), Interaction: "i-1"})
 	add("upstreamproblem", UpstreamProblem{Heading: "Google is not answering", Message: "Try again in a moment, or sign in another way.", Again: &providers()[0], Interaction: "i-1", Other: "/login?interaction=i-1", RequestID: "01937c2e-7a1b-7d5e-9f0a-3b1c2d4e5f60"})
 	add("upstreamproblem-back", UpstreamProblem{Heading: "This account is linked already", Message: "It belongs to a user here.", Back: true})
 	add("linkaccount", LinkAccount{Button: providers()[0], Account: "ada@example.com"})
@@ -149,12 +150,24 @@ func frames() []Frame {
 	return []Frame{{"Acme Notes", "https://notes.invalid/out?iss=https%3A%2F%2Fid.example&sid=1"}, {"Calendar", "https://cal.invalid/out?iss=https%3A%2F%2Fid.example&sid=1"}}
 }
 
-// load parses the set once more for a test.
+// load returns the set, parsed once for all tests.
 func load(t testing.TB) *Set {
 	t.Helper()
-	set, err := Load()
+	set, err := loaded()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return set
+}
+
+var loaded = sync.OnceValues(Load)
+
+// english is a text in English.
+func english(t testing.TB, words Text) string {
+	t.Helper()
+	said, err := load(t).Say("en", words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said
 }

@@ -9,9 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// funcs are the functions the pages may call.
-func (s *Set) funcs() template.FuncMap {
+// funcs are the functions the pages may call. t and th find a text by its key, say puts a Text into words; th takes values that are markup.
+func (s *Set) funcs(l *language) template.FuncMap {
 	return template.FuncMap{
+		"t":        l.text,
+		"th":       l.markup,
+		"say":      l.say,
+		"strong":   strong,
+		"host":     host,
+		"code":     code,
+		"anchor":   anchor,
+		"endonym":  s.endonym,
 		"asset":    s.path,
 		"image":    localPath,
 		"logo":     brandLogo,
@@ -19,8 +27,9 @@ func (s *Set) funcs() template.FuncMap {
 		"help":     helpLink,
 		"place":    place,
 		"monogram": monogram,
-		"date":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
-		"moment":   func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
+		"date":     l.date,
+		"moment":   l.moment,
+		"duration": l.duration,
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"compare":  compare,
 		"client":   func(name, logo string) ClientView { return ClientView{Name: name, LogoURL: logo} },

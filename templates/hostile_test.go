@@ -43,6 +43,10 @@ func fill(v reflect.Value, value string) {
 			v.SetString(value)
 		}
 	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[Text]() {
+			v.Set(reflect.ValueOf(Plain(value)))
+			return
+		}
 		if v.Type() == reflect.TypeFor[time.Time]() {
 			return
 		}

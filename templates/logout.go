@@ -15,14 +15,14 @@ type LogoutConfirm struct {
 }
 
 func (LogoutConfirm) Template() string { return "logoutconfirm" }
-func (LogoutConfirm) Title() string    { return "Sign out?" }
+func (LogoutConfirm) Title() Text      { return Plain("Sign out?") }
 
 // LogoutReturn lets a browser that was sent here from another site, and so without its cookies, come back with them: form id logout-return (button continue) posts
 // Fields to {Base}/oauth2/logout, by itself where scripts run.
 type LogoutReturn struct{ Fields []Pair }
 
 func (LogoutReturn) Template() string { return "logoutreturn" }
-func (LogoutReturn) Title() string    { return "Signing out" }
+func (LogoutReturn) Title() Text      { return Plain("Signing out") }
 
 // Frame shows a page of a client inside one of ours, unseen. URL must have been validated; Render refuses any that is not http or https.
 type Frame struct {
@@ -44,7 +44,7 @@ type SignedOut struct {
 }
 
 func (SignedOut) Template() string { return "signedout" }
-func (SignedOut) Title() string    { return "You are signed out" }
+func (SignedOut) Title() Text      { return Plain("You are signed out") }
 
 // Host is where Next leads.
 func (s SignedOut) Host() string { return hostOf(string(s.Next)) }
@@ -69,7 +69,7 @@ type SigningOut struct {
 }
 
 func (SigningOut) Template() string { return "signingout" }
-func (SigningOut) Title() string    { return "Signing out" }
+func (SigningOut) Title() Text      { return Plain("Signing out") }
 
 // Host is where Next leads.
 func (s SigningOut) Host() string { return hostOf(string(s.Next)) }
@@ -108,4 +108,4 @@ func urlAttribute(name string, value template.URL) template.HTMLAttr {
 type CheckSession struct{ Cookie string }
 
 func (CheckSession) Template() string { return "checksession" }
-func (CheckSession) Title() string    { return "Session" }
+func (CheckSession) Title() Text      { return Plain("Session") }

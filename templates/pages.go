@@ -42,13 +42,13 @@ type Login struct {
 	Password    bool   // offers the form; without it, Upstreams are the only way
 	Username    string // what was typed before, or a login hint
 	LockedName  string // whose account must be proven; "" lets the person name any
-	Error       string // one sentence, shown as an alert
-	Notice      string // one sentence, shown above the form
+	Error       Text   // one sentence, shown as an alert
+	Notice      Text   // one sentence, shown above the form
 	Interaction string
 }
 
 func (Login) Template() string { return "login" }
-func (Login) Title() string    { return "Sign in" }
+func (Login) Title() Text      { return Say("login.title") }
 
 // Name is what the form says of the person.
 func (l Login) Name() string {
@@ -58,8 +58,11 @@ func (l Login) Name() string {
 	return l.Username
 }
 
+// Failed tells whether what the form holds was not right.
+func (l Login) Failed() bool { return !l.Error.Empty() }
+
 // focused tells whether the form has the focus at first. Where there are other ways nobody knows which one the person wants, until a password was wrong or must be given.
-func (l Login) focused() bool { return len(l.Upstreams) == 0 || l.Error != "" || l.LockedName != "" }
+func (l Login) focused() bool { return len(l.Upstreams) == 0 || l.Failed() || l.LockedName != "" }
 
 // FocusName and FocusPassword say which field the person fills in first.
 func (l Login) FocusName() bool     { return l.focused() && l.Name() == "" }
@@ -82,7 +85,7 @@ type Consent struct {
 }
 
 func (Consent) Template() string { return "consent" }
-func (c Consent) Title() string  { return "Allow access for " + c.Client.Label() }
+func (c Consent) Title() Text    { return Plain("Allow access for " + c.Client.Label()) }
 
 // Permissions are the scopes in words; access that outlives the session is always among them.
 func (c Consent) Permissions() []ScopeView {
@@ -104,11 +107,11 @@ type Error struct {
 }
 
 func (Error) Template() string { return "error" }
-func (e Error) Title() string {
+func (e Error) Title() Text {
 	if e.Heading == "" {
-		return "Something went wrong"
+		return Plain("Something went wrong")
 	}
-	return e.Heading
+	return Plain(e.Heading)
 }
 
 // Difference is one part of a redirect URI that differs from the registered one.
@@ -132,7 +135,7 @@ type RedirectMismatch struct {
 }
 
 func (RedirectMismatch) Template() string { return "mismatch" }
-func (RedirectMismatch) Title() string    { return "This sign-in link does not work" }
+func (RedirectMismatch) Title() Text      { return Plain("This sign-in link does not work") }
 
 // Label is the name to show for the client.
 func (m RedirectMismatch) Label() string {
@@ -198,7 +201,7 @@ type Account struct {
 }
 
 func (Account) Template() string { return "account" }
-func (Account) Title() string    { return "Your account" }
+func (Account) Title() Text      { return Plain("Your account") }
 
 // FormPost carries an authorization response to the client by POST (OAuth 2.0 Form Post Response Mode).
 // Action must have been validated against the client's registered redirect URIs; Render refuses any
@@ -209,7 +212,7 @@ type FormPost struct {
 }
 
 func (FormPost) Template() string { return "formpost" }
-func (FormPost) Title() string    { return "One moment" }
+func (FormPost) Title() Text      { return Plain("One moment") }
 
 // Host is where the form goes.
 func (f FormPost) Host() string { return hostOf(string(f.Action)) }
@@ -244,11 +247,11 @@ func loopback(host string) bool {
 type Done struct{ Heading, Message string }
 
 func (Done) Template() string { return "done" }
-func (d Done) Title() string {
+func (d Done) Title() Text {
 	if d.Heading == "" {
-		return "All done"
+		return Plain("All done")
 	}
-	return d.Heading
+	return Plain(d.Heading)
 }
 
 // Interstitial stands before a redirect that an openly registered client could abuse: it
@@ -262,7 +265,7 @@ type Interstitial struct {
 }
 
 func (Interstitial) Template() string { return "interstitial" }
-func (i Interstitial) Title() string  { return "Continue to " + i.Host + "?" }
+func (i Interstitial) Title() Text    { return Plain("Continue to " + i.Host + "?") }
 
 // Target is the action of the form that posts Params.
 func (i Interstitial) Target() template.HTMLAttr { return FormPost{Action: i.URL}.Target() }

@@ -17,14 +17,14 @@ import (
 type unknown struct{}
 
 func (unknown) Template() string { return "../layout" }
-func (unknown) Title() string    { return "" }
+func (unknown) Title() Text      { return Text{} }
 
 func TestEveryFileIsAPageWithAnExample(t *testing.T) {
 	shown := map[string]bool{}
 	for _, e := range examples() {
 		shown[e.page.Template()] = true
 	}
-	for name := range load(t).pages {
+	for name := range load(t).in("en").pages {
 		if !shown[name] && name != (CheckSession{}).Template() { // nobody sees it
 			t.Errorf("html/%s.html is not among the examples", name)
 		}

@@ -14,14 +14,14 @@ import (
 	"sync"
 )
 
-//go:embed html/*.html static
+//go:embed html/*.html static locales
 var files embed.FS
 
 // Page is the content of one page. Template names its file in html/ without the ending; Title is what
 // the browser's title bar says before the brand's name.
 type Page interface {
 	Template() string
-	Title() string
+	Title() Text
 }
 
 // checker is a page that refuses to be rendered with values that would do harm.
@@ -44,15 +44,22 @@ type Layout struct {
 	CSRF  string // synchroniser token, sent back as form field csrf
 	Nonce string // nonce of the Content-Security-Policy, used by the form_post page alone
 	Base  string // path of the issuer: "" or "/x", put before every local path the pages make themselves
-	Lang  string // language of the texts, BCP 47; "" is en
+	Lang  string // language of the texts, one of Set.Languages; "" is en
+	Dir   string // direction of the texts, ltr or rtl; "" is that of the language
+	// Switch are links to this page in the other languages; empty where the page cannot be asked for again.
+	Switch []Switch
 	// Stylesheet is the path that Set.Stylesheet returns, without Base; "" is the set's own.
 	Stylesheet string
 }
 
+// Switch leads to the same page in another language.
+type Switch struct{ Lang, URL string }
+
 // Set is the parsed pages and the static files they need. It is immutable and safe for concurrent use.
 type Set struct {
-	pages  map[string]*template.Template
-	assets assets
+	languages map[string]*language
+	matching  func() matching
+	assets    assets
 }
 
 // shared are the files of html/ that are parsed into every page and are no pages themselves.
@@ -64,8 +71,10 @@ type view struct {
 	Page Page
 }
 
-// Load parses the embedded pages and hashes the embedded static files.
-func Load() (*Set, error) {
+// Load parses the embedded pages, reads the catalogue and hashes the embedded static files. It fails if a page uses a text that the catalogue lacks.
+func Load() (*Set, error) { return loadFrom(files) }
+
+func loadFrom(files fs.FS) (*Set, error) {
 	static, err := fs.Sub(files, "static")
 	if err != nil {
 		return nil, fmt.Errorf("open static files: %w", err)
@@ -74,8 +83,26 @@ func Load() (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{pages: map[string]*template.Template{}, assets: hashed}
-	common, err := template.New("layout").Funcs(set.funcs()).ParseFS(files, shared...)
+	languages, err := loadLanguages(files)
+	if err != nil {
+		return nil, err
+	}
+	set := &Set{languages: languages, assets: hashed}
+	set.matching = sync.OnceValue(func() matching { return newMatching(set.Languages()) })
+	pages, err := set.parse(files)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range languages {
+		l.bind(set, pages)
+	}
+	return set, nil
+}
+
+// parse reads the pages, by name.
+func (s *Set) parse(files fs.FS) (map[string]*template.Template, error) {
+	english := s.in(fallback)
+	common, err := template.New("layout").Funcs(s.funcs(english)).ParseFS(files, shared...)
 	if err != nil {
 		return nil, fmt.Errorf("parse layout: %w", err)
 	}
@@ -83,6 +110,7 @@ func Load() (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list pages: %w", err)
 	}
+	pages := map[string]*template.Template{}
 	for _, name := range names {
 		if slices.Contains(shared, name) {
 			continue
@@ -91,9 +119,12 @@ func Load() (*Set, error) {
 		if err != nil {
 			return nil, fmt.Errorf("parse page %s: %w", name, err)
 		}
-		set.pages[strings.TrimSuffix(path.Base(name), ".html")] = page
+		if err := english.covers(page); err != nil {
+			return nil, fmt.Errorf("page %s: %w", name, err)
+		}
+		pages[strings.TrimSuffix(path.Base(name), ".html")] = page
 	}
-	return set, nil
+	return pages, nil
 }
 
 // buffers keeps the memory of finished renderings.
@@ -102,9 +133,14 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // Render writes the whole page to w, or nothing: a page that fails half way never reaches w. It fails
 // for a page without template, for a FormPost or Interstitial whose target is forbidden, and when w fails.
 func (s *Set) Render(w io.Writer, l Layout, p Page) error {
-	page, ok := s.pages[p.Template()]
+	spoken := s.in(l.Lang)
+	find, ok := spoken.pages[p.Template()]
 	if !ok {
 		return fmt.Errorf("render page: no template %q", p.Template())
+	}
+	page, err := find()
+	if err != nil {
+		return err
 	}
 	if c, ok := p.(checker); ok {
 		if err := c.check(); err != nil {
@@ -114,8 +150,9 @@ func (s *Set) Render(w io.Writer, l Layout, p Page) error {
 	if l.Brand.Name == "" {
 		l.Brand.Name = "Gatehouse"
 	}
-	if l.Lang == "" {
-		l.Lang = "en"
+	l.Lang = spoken.tag
+	if l.Dir == "" {
+		l.Dir = spoken.dir
 	}
 	if l.Stylesheet == "" {
 		l.Stylesheet = s.Stylesheet()

@@ -39,11 +39,11 @@ type UpstreamProblem struct {
 }
 
 func (UpstreamProblem) Template() string { return "upstreamproblem" }
-func (p UpstreamProblem) Title() string {
+func (p UpstreamProblem) Title() Text {
 	if p.Heading == "" {
-		return "You are not signed in"
+		return Plain("You are not signed in")
 	}
-	return p.Heading
+	return Plain(p.Heading)
 }
 
 // LinkAccount asks whether to go to a provider and sign in there, so that the account there can be used here. Form id link posts upstream, confirm and csrf to {Base}/account/link.
@@ -53,7 +53,7 @@ type LinkAccount struct {
 }
 
 func (LinkAccount) Template() string { return "linkaccount" }
-func (p LinkAccount) Title() string  { return "Link " + p.Button.Name }
+func (p LinkAccount) Title() Text    { return Plain("Link " + p.Button.Name) }
 
 // markStyles are the providers whose marks the pages have.
 var markStyles = []string{"google", "github", "microsoft", "apple", "gitlab"}

@@ -70,8 +70,8 @@ func TestLoginOffersWhatThereIs(t *testing.T) {
 		{"password alone, named", Login{Password: true, Username: "mira"}, true, false, false, "password"},
 		{"both", Login{Password: true, Upstreams: providers()}, true, true, true, ""},
 		{"both, hinted", Login{Password: true, Upstreams: providers(), Username: "mira"}, true, true, true, ""},
-		{"both, wrong", Login{Password: true, Upstreams: providers(), Username: "mira", Error: "Wrong."}, true, true, true, "password"},
-		{"providers alone", Login{Upstreams: providers(), Error: "That did not work."}, false, true, false, ""},
+		{"both, wrong", Login{Password: true, Upstreams: providers(), Username: "mira", Error: Plain("Wrong.")}, true, true, true, "password"},
+		{"providers alone", Login{Upstreams: providers(), Error: Plain("That did not work.")}, false, true, false, ""},
 		{"locked", Login{Password: true, LockedName: "mira"}, true, false, false, "password"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

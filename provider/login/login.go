@@ -144,7 +144,7 @@ func (l *Login) submit(w http.ResponseWriter, r *http.Request) error {
 		return tooMany(w, r, page, result.wait)
 	case !result.ok:
 		l.Audit.Record(r.Context(), audit.Event{Name: "login.failed", Target: result.subject(), Client: client, Result: "failed", Reason: result.reason})
-		page.Error = "The user name or the password is not right."
+		page.Error = templates.Say("login.wrong")
 		return web.Render(w, r, http.StatusUnauthorized, *page)
 	}
 	return l.succeed(w, r, flow, result.user)

@@ -26,6 +26,7 @@ func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Log
 	if l.Upstreams != nil {
 		page.Upstreams = l.Upstreams.Buttons()
 	}
+	web.SetLang(r, flow.Params.Get("ui_locales"))
 	explain(page, flow)
 	if flow.Kind != storage.InteractionAuthorize {
 		return page, nil
@@ -54,22 +55,22 @@ func explain(page *templates.Login, flow *storage.Interaction) {
 	switch {
 	case pending != nil:
 		page.LockedName = pending.Email
-		page.Notice = "There is an account with the address " + pending.Email + " here. Sign in to it once, and " + account(page.Upstreams, pending) + " will be linked to it."
+		page.Notice = linking(page.Upstreams, pending)
 		// Its own provider could only lead back here.
 		page.Upstreams = slices.DeleteFunc(page.Upstreams, func(b templates.UpstreamButton) bool { return b.ID == pending.Upstream })
 	case flow.Params.Get(interaction.ParamLink) != "":
-		page.Notice = "Sign in again before you link another account."
+		page.Notice = templates.Say("login.again_to_link")
 	case flow.Kind == storage.InteractionAccount && flow.Params.Get("prompt") == "login":
-		page.Notice = "Sign in again before you remove an account."
+		page.Notice = templates.Say("login.again_to_remove")
 	}
 }
 
-// account names an account that waits to be linked by its provider: its label is often the very address that the user here has.
-func account(buttons []templates.UpstreamButton, pending *interaction.PendingLink) string {
+// linking says which account waits to be linked. It is named by its provider: its label is often the very address that the user here has.
+func linking(buttons []templates.UpstreamButton, pending *interaction.PendingLink) templates.Text {
 	if i := slices.IndexFunc(buttons, func(b templates.UpstreamButton) bool { return b.ID == pending.Upstream }); i >= 0 {
-		return "your " + buttons[i].Name + " account"
+		return templates.Say("login.link_account", "Address", pending.Email, "Provider", buttons[i].Name)
 	}
-	return pending.Label
+	return templates.Say("login.link_named", "Address", pending.Email, "Label", pending.Label)
 }
 
 // suggested is the name to fill in: what the client hints at, else who is signed in and must sign in again.
@@ -94,18 +95,8 @@ func (l *Login) suggested(r *http.Request, flow *storage.Interaction) (string, e
 func tooMany(w http.ResponseWriter, r *http.Request, page *templates.Login, wait time.Duration) error {
 	seconds := int(math.Ceil(wait.Seconds()))
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	page.Error = "There were too many failed sign-ins. Try again in " + spoken(seconds) + "."
+	page.Error = templates.Say("login.wait", "Time", time.Duration(seconds)*time.Second)
 	return web.Render(w, r, http.StatusTooManyRequests, *page)
-}
-
-func spoken(seconds int) string {
-	switch {
-	case seconds <= 1:
-		return "a second"
-	case seconds < 120:
-		return strconv.Itoa(seconds) + " seconds"
-	}
-	return strconv.Itoa((seconds+59)/60) + " minutes"
 }
 
 // refuse answers an interaction that cannot go on here, without a word on what it was.

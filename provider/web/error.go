@@ -17,15 +17,20 @@ import (
 
 // Error is an answer that is no success. Message is for the person or developer at the other end; Cause is for the log alone.
 type Error struct {
-	Status     int
-	Code       string // machine-readable, as in OAuth; "" is the status' own
-	Message    string // one or two sentences; "" is the status' own
+	Status  int
+	Code    string // machine-readable, as in OAuth; "" is the status' own
+	Message string // one or two sentences in English, for clients and the log; "" is Text, or the status' own
+	// Text is what a page says instead, in the person's language.
+	Text       templates.Text
 	Cause      error
 	RetryAfter time.Duration // 0: no Retry-After
 }
 
 func (e *Error) Error() string {
 	text := e.Message
+	if text == "" {
+		text = e.Text.ID
+	}
 	if text == "" {
 		text = http.StatusText(e.Status)
 	}

@@ -45,6 +45,7 @@ type kept struct {
 	params   *parsed
 	cookies  []cookie // set in this answer
 	memories []memory
+	wishes   wishes
 }
 
 // memory is a value that a feature keeps for the length of a request.

@@ -31,6 +31,8 @@ type Options struct {
 	Issuer    string
 	Templates *templates.Set
 	Brand     templates.Brand
+	// Language is that of people who ask for none that is here; "" is en.
+	Language string
 	// CSRFKeys sign the synchroniser tokens: the first signs, all are accepted.
 	CSRFKeys [][]byte
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
@@ -94,6 +96,9 @@ func New(o Options) (*Mux, error) {
 }
 
 func (o *Options) fill() {
+	if o.Language == "" {
+		o.Language = "en"
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -17,7 +17,7 @@ func Render(w http.ResponseWriter, r *http.Request, status int, page templates.P
 // RenderFraming is Render for a page that shows pages of others in frames, and names their origins.
 func RenderFraming(w http.ResponseWriter, r *http.Request, status int, page templates.Page, origins ...string) error {
 	x := from(r)
-	layout := x.layout()
+	layout := x.layout(r)
 	if x.route.kind.protected() {
 		layout.CSRF = x.mux.token(w, r)
 	}
@@ -28,7 +28,7 @@ func RenderFraming(w http.ResponseWriter, r *http.Request, status int, page temp
 // has sent its cookies, or the flow cookie would be replaced.
 func RenderForm(w http.ResponseWriter, r *http.Request, status int, page templates.Page) error {
 	x := from(r)
-	layout := x.layout()
+	layout := x.layout(r)
 	layout.CSRF = x.mux.token(w, r)
 	w.Header()["Referrer-Policy"] = sameOrigin // no-referrer would turn the Origin of the form's POST into null
 	return x.render(w, status, pagePolicy(layout.Nonce, x.route.kind), layout, page)
@@ -38,7 +38,7 @@ func RenderForm(w http.ResponseWriter, r *http.Request, status int, page templat
 // the client nothing about the page it came from.
 func RenderFormPost(w http.ResponseWriter, r *http.Request, page templates.Page) error {
 	x := from(r)
-	layout := x.layout()
+	layout := x.layout(r)
 	w.Header()["Referrer-Policy"] = noReferrer
 	return x.render(w, http.StatusOK, pagePolicy(layout.Nonce, kindOpenPage), layout, page)
 }
@@ -46,12 +46,15 @@ func RenderFormPost(w http.ResponseWriter, r *http.Request, page templates.Page)
 // RenderEmbedded writes the page of an Embedded route.
 func RenderEmbedded(w http.ResponseWriter, r *http.Request, page templates.Page) error {
 	x := from(r)
-	layout := x.layout()
+	layout := x.layout(r)
 	return x.render(w, http.StatusOK, embeddedPolicy(layout.Nonce), layout, page)
 }
 
-func (x *exchange) layout() templates.Layout {
-	return templates.Layout{Brand: x.mux.options.Brand, Nonce: rand.Text(), Base: x.mux.base, Lang: "en", Stylesheet: x.mux.options.Templates.Stylesheet()}
+func (x *exchange) layout(r *http.Request) templates.Layout {
+	lang := x.lang(r)
+	return templates.Layout{
+		Brand: x.mux.options.Brand, Nonce: rand.Text(), Base: x.mux.base, Lang: lang, Switch: x.switches(r, lang), Stylesheet: x.mux.options.Templates.Stylesheet(),
+	}
 }
 
 func (x *exchange) render(w http.ResponseWriter, status int, policy string, layout templates.Layout, page templates.Page) error {

@@ -110,6 +110,9 @@ func (m *Mux) serve(x *exchange, r *http.Request) error {
 	if err := m.admit(x, r, rt); err != nil {
 		return err
 	}
+	if done, err := x.choose(r); done {
+		return err
+	}
 	return handler(x, r)
 }
 
