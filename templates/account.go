@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"html/template"
 	"slices"
 	"strings"
 	"time"
@@ -73,7 +72,7 @@ type AccountEmail struct {
 }
 
 func (AccountEmail) Template() string { return "accountemail" }
-func (AccountEmail) Title() Text      { return Say("account.email.confirm") }
+func (AccountEmail) Title() Text      { return Say("account.email_confirm") }
 
 // FactorView is a second factor. Kind is totp or passkey.
 type FactorView struct {
@@ -97,11 +96,11 @@ type DeviceView struct {
 func (d DeviceView) Label() Text {
 	switch {
 	case d.Browser != "" && d.System != "":
-		return Say("account.device.on", "Browser", d.Browser, "System", d.System)
+		return Say("account.device_on", "Browser", d.Browser, "System", d.System)
 	case d.Browser+d.System != "":
 		return Plain(d.Browser + d.System)
 	}
-	return Say("account.device.unknown")
+	return Say("account.device_unknown")
 }
 
 // AccountSecurity is how the person signs in. The forms of factors post factor (and name) to {Base}/account/factor/rename and /remove, those of devices post device to
@@ -143,34 +142,27 @@ type AccountPassword struct {
 func (AccountPassword) Template() string { return "accountpassword" }
 func (p AccountPassword) Title() Text {
 	if p.Change {
-		return Say("account.password.change")
+		return Say("account.password_change")
 	}
-	return Say("account.password.set")
+	return Say("account.password_set")
 }
 
 // AccountAuthenticator enrols an authenticator app. Form id authenticator posts code, name and pending to {Base}/account/authenticator.
 type AccountAuthenticator struct {
 	AccountFrame
-	QR      template.HTML // an svg element of our own making
-	Secret  string
+	// QRSize and QRPath are a drawing: units, and the SVG path of the dark modules.
+	QRSize  int
+	QRPath  string
+	Secret  string // for people who cannot scan
 	Pending string // what the server wants back, sealed
 	Name    string
 }
 
 func (AccountAuthenticator) Template() string { return "accountauthenticator" }
-func (AccountAuthenticator) Title() Text      { return Say("account.totp.add") }
+func (AccountAuthenticator) Title() Text      { return Say("account.totp_add") }
 
-// Groups are the secret in groups of four, which people type more easily.
-func (a AccountAuthenticator) Groups() string {
-	var groups []string
-	for chunk := range slices.Chunk([]byte(a.Secret), 4) {
-		groups = append(groups, string(chunk))
-	}
-	return strings.Join(groups, " ")
-}
-
-// AccountCodes shows recovery codes, once. Form id codes-file posts code (one field for all of them) to {Base}/account/recovery-codes/download. Without Codes it asks whether to make new ones: form id
-// codes-new posts to {Base}/account/recovery-codes.
+// AccountCodes shows recovery codes, once. Form id codes-file posts codes to {Base}/account/recovery-codes/download. Without Codes it
+// asks whether to make new ones: form id codes-new posts to {Base}/account/recovery-codes.
 type AccountCodes struct {
 	AccountFrame
 	Codes []string

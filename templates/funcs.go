@@ -30,6 +30,8 @@ func (s *Set) funcs(l *language) template.FuncMap {
 		"date":     l.date,
 		"moment":   l.moment,
 		"duration": l.duration,
+		"day":      l.dayElement,
+		"time":     l.timeElement,
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"compare":  compare,
 		"client":   func(name, logo string) ClientView { return ClientView{Name: name, LogoURL: logo} },

@@ -63,7 +63,7 @@ type Set struct {
 }
 
 // shared are the files of html/ that are parsed into every page and are no pages themselves.
-var shared = []string{"html/layout.html", "html/parts.html", "html/providers.html"}
+var shared = []string{"html/layout.html", "html/parts.html", "html/providers.html", "html/accountparts.html"}
 
 // view is the root of a page's data: {{.Page.X}} is the page's, {{.X}} the layout's.
 type view struct {

@@ -165,6 +165,16 @@ func (l *language) moment(t time.Time) (string, error) {
 	return l.look("date.moment", map[string]any{"Date": day, "Time": t.UTC().Format("15:04")})
 }
 
+// dayElement and timeElement are date and moment as elements that programs can read, too.
+func (l *language) dayElement(t time.Time) (template.HTML, error) { return timeElement(t, l.date) }
+
+func (l *language) timeElement(t time.Time) (template.HTML, error) { return timeElement(t, l.moment) }
+
+func timeElement(t time.Time, words func(time.Time) (string, error)) (template.HTML, error) {
+	text, err := words(t)
+	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `">` + template.HTMLEscapeString(text) + `</time>`), err
+}
+
 // duration is a length of time in words, rounded up to the largest unit of which there are at least two, or one exactly.
 func (l *language) duration(d time.Duration) (string, error) {
 	units := []struct {
