@@ -33,13 +33,13 @@ type IdentityStore interface {
 	// CreateUserIdentity stores a new user, who has no password, with a first identity, in one transaction. ExistsError as CreateUser and CreateIdentity.
 	CreateUserIdentity(ctx context.Context, u *User, i *Identity) error
 	// AdoptUser ties an account to the user whose EmailKey is emailKey and takes from the account whatever somebody else may have put there before (security row 172): in one
-	// transaction the password, all other identities and the consents go, the epoch grows, the sessions end, as EndSession does, and everything of the user is revoked. It returns
-	// the user. i.Subject is set. ErrNotFound unless there is such a user with EmailVerified who is not disabled; ExistsError{"identity"}, and then nothing has changed.
+	// transaction the password, all other identities, the factors, the recovery codes and the consents go, the epoch grows and takes tickets and trusted devices with it, the sessions end, as
+	// EndSession does, and everything of the user is revoked. It returns the user. i.Subject is set. ErrNotFound unless there is such a user with EmailVerified who is not disabled; ExistsError{"identity"}, and then nothing has changed.
 	AdoptUser(ctx context.Context, emailKey string, i *Identity) (*User, error)
 	// TouchIdentity moves LastUsed forward to at and stores what the provider told last; tokens nil removes those that are kept. ErrNotFound. Called after
 	// a session was made by an identity, it tells for good whether an unlinking at the same time has missed that session: with ErrNotFound the caller must end it.
 	TouchIdentity(ctx context.Context, upstream, externalID, label string, tokens []byte, at time.Time) error
 	// DeleteIdentity unties an account of the subject's and ends the sessions that began with it, as EndSession does, in one transaction. ErrNotFound; ErrLastWayIn if the
-	// user has neither a password nor another identity and last is false. Of callers who remove the last two at the same time one gets ErrLastWayIn.
+	// user has neither a password nor another identity nor a passkey and last is false. Of callers who remove the last two at the same time one gets ErrLastWayIn.
 	DeleteIdentity(ctx context.Context, subject, upstream, externalID string, last bool) error
 }

@@ -50,8 +50,8 @@ func (k TicketKind) Live() int {
 
 // TicketStore keeps tickets. Those of a user go with the user.
 type TicketStore interface {
-	// CreateTicket stores a ticket. Of the same Kind and Subject, or of the same Kind and EmailKey where Subject is empty, all but the newest Kind.Live() die. ExistsError{"id"};
-	// ErrNotFound for a Subject that does not exist.
+	// CreateTicket stores a ticket. Of the same Kind and Subject, or of the same Kind and EmailKey where Subject is empty, all but the newest Kind.Live() of
+	// the unused ones die; without both there is no limit. ExistsError{"id"}; ErrNotFound for a Subject that does not exist.
 	CreateTicket(ctx context.Context, t *Ticket) error
 	// Ticket returns a ticket that would work now. ErrNotFound if there is none of that kind, it is past Expires, or its Epoch is not its user's any more; ErrConsumed if it was used.
 	Ticket(ctx context.Context, kind TicketKind, signature string) (*Ticket, error)

@@ -48,7 +48,7 @@ type UserStore interface {
 	// UpdateUser reads, changes and writes in one transaction, as UpdateClient does. A change that sets Disabled ends the user's sessions, as EndSession
 	// does, and revokes by subject in the same transaction. ErrNotFound, ExistsError{"email"|"username"}.
 	UpdateUser(ctx context.Context, subject string, change func(*User) error) (*User, error)
-	// DeleteUser removes the user, password, identities, consents and notices, ends the sessions, as EndSession does, and revokes by subject, in one transaction. ErrNotFound.
+	// DeleteUser removes the user and all that is the user's: password, identities, factors, recovery codes, tickets, devices, activities, consents and notices. It ends the sessions, as EndSession does, and revokes by subject, in one transaction. ErrNotFound.
 	DeleteUser(ctx context.Context, subject string) error
 	// ListUsers returns up to limit users with subjects greater than after, in order of subject.
 	ListUsers(ctx context.Context, after string, limit int) ([]*User, error)
@@ -64,19 +64,19 @@ type ImportedUser struct {
 // ImportStore takes many users at once.
 type ImportStore interface {
 	// ImportUsers stores users in one transaction and returns for each nil or why it was refused, as CreateUser and CreateIdentity would (ExistsError); a refused one leaves nothing behind and
-	// hinders no other. A Created that is not zero is kept.
+	// hinders no other, neither before nor after it. A Created that is not zero is kept, and so is the PasswordSet of a user with a password and the times of identities.
 	ImportUsers(ctx context.Context, users []ImportedUser) ([]error, error)
-	// ExportUsers is ListUsers with what ImportUsers takes.
+	// ExportUsers is ListUsers with what ImportUsers takes, but for the Tokens of identities.
 	ExportUsers(ctx context.Context, after string, limit int) ([]ImportedUser, error)
 }
 
 // PasswordStore keeps one encoded password a user (package credential defines the encoding).
 type PasswordStore interface {
-	// SetPassword stores a new password ("" takes it away), clears Failures, kills the user's tickets and trusted devices by the new epoch, ends the user's sessions, as EndSession does, and revokes by subject, in one transaction. ErrNotFound if there is no such user.
+	// SetPassword stores a new password ("" takes it away; whether that is the last way in is the caller's business), clears Failures, kills the user's tickets and trusted devices by the new epoch, ends the user's sessions, as EndSession does, and revokes by subject, in one transaction. ErrNotFound if there is no such user.
 	SetPassword(ctx context.Context, subject, encoded string) error
 	// FailPassword counts a wrong password and returns the new number of Failures. ErrNotFound.
 	FailPassword(ctx context.Context, subject string, at time.Time) (int, error)
-	// ClearFailures sets Failures to zero; a missing user is no error.
+	// ClearFailures sets Failures and LastFailure to zero; a missing user is no error.
 	ClearFailures(ctx context.Context, subject string) error
 	// RehashPassword replaces old by encoded and touches nothing else. ErrNotFound if the stored value is no longer old.
 	RehashPassword(ctx context.Context, subject, old, encoded string) error

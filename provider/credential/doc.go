@@ -1,3 +1,4 @@
-// Package credential decides about passwords without knowing HTTP: how they are stored and checked, which ones are too weak to accept, and which typed
-// e-mail addresses and user names mean the same account. It is ground: login and the command line call it, storage keeps what it encodes.
+// Package credential decides about what people prove themselves with, without knowing HTTP: how passwords are stored and checked and which ones are too weak to accept, codes of
+// authenticator apps, passkeys, recovery codes, and which typed e-mail addresses and user names mean the same account. It is ground: login, the account page and the command line
+// call it, storage keeps what it encodes.
 package credential

@@ -32,7 +32,7 @@ const (
 	pepperName = "password-pepper"
 	pepperSize = 32
 
-	// The schemes. An encoded password is scheme ":" cost ":" pepper id ":" bcrypt hash, or, imported, scheme ":" bcrypt hash.
+	// The schemes. An encoded password is scheme ":" cost ":" pepper id ":" bcrypt hash, or, imported, scheme ":" foreign hash.
 	schemePeppered = "bcrypt-hmac-sha256"
 	schemeImported = "bcrypt"
 	// bcryptInput is how many bytes bcrypt looks at; what was imported was hashed from no more.
@@ -145,7 +145,7 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, r
 		return false, false, err
 	}
 	var match bool
-	err = p.pool.do(ctx, func() { match = bcrypt.CompareHashAndPassword(work.hash, work.input) == nil })
+	err = p.pool.do(ctx, func() { match = work.matches() })
 	if err != nil {
 		return false, false, err
 	}
@@ -157,10 +157,18 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, r
 // Hashes returns how many hashes have been computed, to compare the work of two answers.
 func (p *Passwords) Hashes() int64 { return p.hashes.Load() }
 
-// comparison is one bcrypt call. If it is not possible it is made all the same, for the time it takes.
+// comparison is one bcrypt call, or that of another scheme. If it is not possible it is made all the same, for the time it takes.
 type comparison struct {
 	hash, input      []byte
+	foreign          foreign
 	possible, behind bool
+}
+
+func (c *comparison) matches() bool {
+	if c.foreign != nil {
+		return c.foreign(c.input)
+	}
+	return bcrypt.CompareHashAndPassword(c.hash, c.input) == nil
 }
 
 func (p *Passwords) parse(encoded, password string, pep *pepper) (comparison, error) {
@@ -188,17 +196,11 @@ func (p *Passwords) parse(encoded, password string, pep *pepper) (comparison, er
 			return comparison{}, fmt.Errorf("%w: pepper %s is needed", ErrMalformed, parts[1])
 		}
 		return comparison{hash: []byte(parts[2]), input: pep.mix(password), possible: true, behind: cost < p.cost}, nil
+	case schemeArgon2, schemeScrypt, schemePBKDF2:
+		check, err := parseForeign(scheme, rest)
+		return comparison{foreign: check, input: []byte(password), possible: true, behind: true}, err
 	}
 	return comparison{}, ErrMalformed
-}
-
-// Imported encodes a bcrypt hash that another system made, over the raw bytes of the password. It is replaced at the first successful
-// sign-in.
-func Imported(hash string) (encoded string, err error) {
-	if !validBcrypt(hash) {
-		return "", fmt.Errorf("not a bcrypt hash ($2a$, $2b$ or $2y$, cost %d to %d)", bcrypt.MinCost, maxCost)
-	}
-	return schemeImported + ":" + hash, nil
 }
 
 // validBcrypt leaves out $2$ and $2x$, which other programs compute differently, and costs that would block a core.

@@ -1,11 +1,9 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"gatehouse/storage"
@@ -50,18 +48,7 @@ func (s *Store) IdentitiesOf(ctx context.Context, subject string) ([]*storage.Id
 		return nil, err
 	}
 	defer end()
-	var out []*storage.Identity
-	for _, i := range s.identities {
-		if i.Subject == subject {
-			bare := clone(i)
-			bare.Tokens = nil
-			out = append(out, bare)
-		}
-	}
-	slices.SortFunc(out, func(a, b *storage.Identity) int {
-		return cmp.Or(strings.Compare(a.Upstream, b.Upstream), strings.Compare(a.ExternalID, b.ExternalID))
-	})
-	return out, nil
+	return s.identitiesOf(subject), nil
 }
 
 // CreateIdentity implements storage.IdentityStore.
@@ -119,8 +106,8 @@ func (s *Store) AdoptUser(ctx context.Context, emailKey string, i *storage.Ident
 		return nil, exists("identity")
 	}
 	subject := row.record.Subject
-	row.password = ""
-	row.record.Epoch++
+	s.putPassword(row, "")
+	s.dropFactors(subject)
 	maps.DeleteFunc(s.identities, func(_ account, other *storage.Identity) bool { return other.Subject == subject })
 	maps.DeleteFunc(s.consents, func(p pair, _ *storage.Consent) bool { return p.subject == subject })
 	s.putIdentity(i, subject)
@@ -167,7 +154,7 @@ func (s *Store) DeleteIdentity(ctx context.Context, subject, upstream, externalI
 	if i := s.identities[key]; i == nil || i.Subject != subject {
 		return storage.ErrNotFound
 	}
-	if s.users[subject].password == "" && !last && s.identityCount(subject) == 1 {
+	if s.users[subject].password == "" && !last && s.identityCount(subject) == 1 && s.factorCount(subject, storage.FactorPasskey) == 0 {
 		return storage.ErrLastWayIn
 	}
 	delete(s.identities, key)

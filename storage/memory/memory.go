@@ -35,6 +35,12 @@ type Store struct {
 	replays        map[string]time.Time
 	rates          map[string]time.Time
 	notices        map[string]*storage.Notice
+	factors        map[string]*storage.Factor
+	recoveryCodes  map[string]map[string]bool // subject -> hashes
+	tickets        map[string]*storage.Ticket
+	mails          map[string]*storage.Mail
+	activities     map[string]*storage.Activity
+	devices        map[string]*storage.Device
 	versions       map[storage.Topic]int64
 }
 
@@ -60,6 +66,8 @@ func New(o storage.Options) *Store {
 		interactions: map[string]*storage.Interaction{}, consents: map[pair]*storage.Consent{}, tokens: map[tokenKey]*storage.Token{},
 		revocations: map[revocationKey]*storage.Revocation{}, keys: map[string]*storage.SigningKey{}, secrets: map[string][]byte{},
 		replays: map[string]time.Time{}, rates: map[string]time.Time{}, notices: map[string]*storage.Notice{},
+		factors: map[string]*storage.Factor{}, recoveryCodes: map[string]map[string]bool{}, tickets: map[string]*storage.Ticket{},
+		mails: map[string]*storage.Mail{}, activities: map[string]*storage.Activity{}, devices: map[string]*storage.Device{},
 		versions: map[storage.Topic]int64{storage.TopicClients: 0, storage.TopicKeys: 0, storage.TopicRevocations: 0},
 	}
 }

@@ -29,6 +29,9 @@ func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error
 	n += purge(s.replays, limit-n, past)
 	n += purge(s.rates, limit-n, past)
 	n += purge(s.deliveries, limit-n, func(l *storage.LogoutDelivery) bool { return past(l.Expires) })
+	n += purge(s.mails, limit-n, func(m *storage.Mail) bool { return past(m.Expires) })
+	n += purge(s.tickets, limit-n, func(t *storage.Ticket) bool { return past(t.Expires) })
+	n += purge(s.devices, limit-n, func(d *storage.Device) bool { return past(d.Expires) })
 	for id, c := range s.clients {
 		if n < limit && !c.Expires.IsZero() && past(c.Expires.Add(storage.ClientGrace)) {
 			s.dropClient(id)

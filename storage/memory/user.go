@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strings"
+	"time"
 
 	"gatehouse/storage"
 )
@@ -68,8 +69,9 @@ func (s *Store) CreateUser(ctx context.Context, u *storage.User, password string
 
 // putUser stamps and stores a new user.
 func (s *Store) putUser(u *storage.User, password string) {
-	u.Created, u.Epoch = s.clock(), 0
-	u.Updated = u.Created
+	u.Created = s.clock()
+	u.Updated, u.PasswordSet = u.Created, passwordSet(password, u.Created)
+	u.Epoch, u.Failures, u.LastFailure = 0, 0, time.Time{}
 	s.users[u.Subject] = &user{stored(u), password}
 }
 
@@ -120,6 +122,7 @@ func (s *Store) UpdateUser(ctx context.Context, subject string, change func(*sto
 		return nil, err
 	}
 	u.Subject, u.Created, u.Updated, u.Epoch = subject, row.record.Created, s.clock(), row.record.Epoch
+	u.Failures, u.LastFailure, u.PasswordSet = row.record.Failures, row.record.LastFailure, row.record.PasswordSet
 	checkUser(u)
 	if err := s.taken(u); err != nil {
 		return nil, err
@@ -152,6 +155,10 @@ func (s *Store) DeleteUser(ctx context.Context, subject string) error {
 	maps.DeleteFunc(s.identities, func(_ account, i *storage.Identity) bool { return i.Subject == subject })
 	maps.DeleteFunc(s.consents, func(p pair, _ *storage.Consent) bool { return p.subject == subject })
 	maps.DeleteFunc(s.notices, func(_ string, n *storage.Notice) bool { return n.Subject == subject })
+	s.dropFactors(subject)
+	maps.DeleteFunc(s.tickets, func(_ string, t *storage.Ticket) bool { return t.Subject == subject })
+	maps.DeleteFunc(s.activities, func(_ string, a *storage.Activity) bool { return a.Subject == subject })
+	maps.DeleteFunc(s.devices, func(_ string, d *storage.Device) bool { return d.Subject == subject })
 	s.signOut(subject)
 	return nil
 }
@@ -164,36 +171,4 @@ func (s *Store) ListUsers(ctx context.Context, after string, limit int) ([]*stor
 	}
 	defer end()
 	return page(s.users, after, limit, func(row *user) *storage.User { return loaded(row.record) }), nil
-}
-
-// SetPassword implements storage.PasswordStore.
-func (s *Store) SetPassword(ctx context.Context, subject, encoded string) error {
-	end, err := s.begin(ctx, "SetPassword")
-	if err != nil {
-		return err
-	}
-	defer end()
-	row := s.users[subject]
-	if row == nil {
-		return storage.ErrNotFound
-	}
-	row.password = encoded
-	row.record.Epoch++
-	s.signOut(subject)
-	return nil
-}
-
-// RehashPassword implements storage.PasswordStore.
-func (s *Store) RehashPassword(ctx context.Context, subject, old, encoded string) error {
-	end, err := s.begin(ctx, "RehashPassword")
-	if err != nil {
-		return err
-	}
-	defer end()
-	row := s.users[subject]
-	if row == nil || row.password != old {
-		return storage.ErrNotFound
-	}
-	row.password = encoded
-	return nil
 }

@@ -34,8 +34,9 @@ type Options struct {
 	MaxConns int32
 }
 
-// dialect is what sqlstore must know about PostgreSQL. A random UUID has 122 random bits, two have enough.
-var dialect = sqlstore.Dialect{Lock: " FOR UPDATE", SkipLocked: " FOR UPDATE SKIP LOCKED", Row: "ctid", In: "%s = ANY (ARRAY(%s))",
+// dialect is what sqlstore must know about PostgreSQL. A random UUID has 122 random bits, two have enough. The number of the
+// queue is the first bytes of SHA-256("gatehouse imports").
+var dialect = sqlstore.Dialect{Lock: " FOR UPDATE", SkipLocked: " FOR UPDATE SKIP LOCKED", Queue: "SELECT pg_advisory_xact_lock(7898921746507791729)", Row: "ctid", In: "%s = ANY (ARRAY(%s))",
 	RandomID: "left(encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'hex'), 32)", WritingCTE: true}
 
 // dialTimeout bounds the making of a connection.

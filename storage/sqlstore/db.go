@@ -45,6 +45,8 @@ type Dialect struct {
 	// Lock ends a SELECT whose rows the transaction will change; SkipLocked one that leaves rows in use alone. Empty where writers exclude one
 	// another anyway.
 	Lock, SkipLocked string
+	// Queue is a statement after which a transaction is the only one of those that ran it, until it ends. Empty where writers exclude one another anyway.
+	Queue string
 	// Row names a row's place in its table, and In is the text of "%s is one of the rows of %s", written so that the planner looks rows up one by one,
 	// whatever it believes about the size of the table.
 	Row, In string

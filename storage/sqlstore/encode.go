@@ -104,7 +104,7 @@ func taken(err error) error {
 	if strings.Contains(c.Constraint, "identities") {
 		return &storage.ExistsError{Field: "identity"}
 	}
-	for _, field := range []string{"email", "username"} {
+	for _, field := range []string{"credential", "email", "username"} {
 		if strings.Contains(c.Constraint, field) {
 			return &storage.ExistsError{Field: field}
 		}

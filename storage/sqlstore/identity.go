@@ -19,12 +19,10 @@ const (
 		WHERE upstream = $1 AND external_id = $2`
 
 	selectAdoptable = `SELECT ` + userColumns + ` FROM users WHERE email_key = $1 AND email_key <> '' AND email_verified AND NOT disabled`
-	disarmUser      = `UPDATE users SET password = '', epoch = epoch + 1 WHERE subject = $1`
 	deleteOthers    = `DELETE FROM identities WHERE subject = $1 AND NOT (upstream = $2 AND external_id = $3)`
 
 	selectPassword         = `SELECT password FROM users WHERE subject = $1`
 	deleteIdentity         = `DELETE FROM identities WHERE upstream = $2 AND external_id = $3 AND subject = $1`
-	countIdentities        = `SELECT COUNT(*) FROM identities WHERE subject = $1`
 	selectIdentitySessions = `SELECT id FROM sessions WHERE upstream = $2 AND upstream <> '' AND external_id = $3 AND subject = $1 ORDER BY id`
 )
 
@@ -112,15 +110,17 @@ func (s *Store) AdoptUser(ctx context.Context, emailKey string, i *storage.Ident
 		if _, err := q.Exec(ctx, insertIdentity, s.newIdentity(i, u.Subject)...); err != nil {
 			return err
 		}
-		if _, err := q.Exec(ctx, disarmUser, u.Subject); err != nil {
+		if _, err := q.Exec(ctx, setPassword, u.Subject, "", 0); err != nil {
 			return err
 		}
-		u.Epoch++
+		u.Epoch, u.PasswordSet, u.Failures, u.LastFailure = u.Epoch+1, time.Time{}, 0, time.Time{}
 		if _, err := q.Exec(ctx, deleteOthers, u.Subject, i.Upstream, i.ExternalID); err != nil {
 			return err
 		}
-		if _, err := q.Exec(ctx, deleteUserConsents, u.Subject); err != nil {
-			return err
+		for _, text := range []string{deleteFactors, deleteRecoveryCodes, deleteUserConsents} {
+			if _, err := q.Exec(ctx, text, u.Subject); err != nil {
+				return err
+			}
 		}
 		return s.expel(ctx, q, u.Subject)
 	})
@@ -145,19 +145,19 @@ func (s *Store) DeleteIdentity(ctx context.Context, subject, upstream, externalI
 		return storage.ErrNotFound
 	}
 	return s.tx(ctx, func(q Query) error {
-		var password string
-		if err := only(ctx, q, selectPassword+s.dialect.Lock, []any{subject}, &password); err != nil {
+		password, err := s.holdUser(ctx, q, subject)
+		if err != nil {
 			return err
 		}
 		if err := found(q.Exec(ctx, deleteIdentity, subject, upstream, externalID)); err != nil {
 			return err
 		}
 		if password == "" && !last {
-			var left int
-			if err := q.One(ctx, countIdentities, []any{subject}, &left); err != nil {
+			left, err := countWays(ctx, q, subject)
+			if err != nil {
 				return err
 			}
-			if left == 0 {
+			if left.identities+left.passkeys == 0 {
 				return storage.ErrLastWayIn
 			}
 		}

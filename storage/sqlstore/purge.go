@@ -21,6 +21,9 @@ var purges = []struct{ table, column string }{
 	{"sessions", "absolute"},
 	{"revocations", "expires"},
 	{"logout_deliveries", "expires"},
+	{"mails", "expires"},
+	{"tickets", "expires"},
+	{"devices", "expires"},
 }
 
 const (

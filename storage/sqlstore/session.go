@@ -10,17 +10,17 @@ import (
 
 const (
 	// sessionColumns leave out upstream_token, which is large and which hardly anybody asks for.
-	sessionColumns = `id, cookie_hash, subject, epoch, auth_time, amr, acr, user_agent, ip, created, last_seen, absolute, upstream, external_id, upstream_sid`
+	sessionColumns = `id, cookie_hash, subject, epoch, auth_time, amr, acr, user_agent, ip, created, last_seen, absolute, upstream, external_id, upstream_sid, remembered`
 	// joinedSession is sessionColumns of the sessions s of a JOIN.
 	joinedSession = `s.id, s.cookie_hash, s.subject, s.epoch, s.auth_time, s.amr, s.acr, s.user_agent, s.ip, s.created, s.last_seen, s.absolute, s.upstream,
-		s.external_id, s.upstream_sid`
+		s.external_id, s.upstream_sid, s.remembered`
 	insertSession = `INSERT INTO sessions (` + sessionColumns + `, upstream_token)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 	selectSession = `SELECT ` + sessionColumns + `, upstream_token FROM sessions WHERE id = $1`
 	selectCookie  = `SELECT ` + joinedSession + `, ` + joinedUser + `
 		FROM sessions s JOIN users u ON u.subject = s.subject AND u.epoch = s.epoch WHERE s.cookie_hash = $1 AND s.absolute > $2`
 	updateSession = `UPDATE sessions SET cookie_hash = $2, auth_time = $3, amr = $4, acr = $5, user_agent = $6, ip = $7, last_seen = $8, absolute = $9,
-		epoch = $10, upstream = $11, external_id = $12, upstream_sid = $13, upstream_token = $14 WHERE id = $1`
+		epoch = $10, upstream = $11, external_id = $12, upstream_sid = $13, upstream_token = $14, remembered = $15 WHERE id = $1`
 	touchSession = `UPDATE sessions SET last_seen = $2 WHERE id = $1 AND last_seen < $2`
 	selectOwn    = `SELECT ` + sessionColumns + ` FROM sessions WHERE subject = $1 AND absolute > $2 ORDER BY created DESC, id DESC`
 	listSessions = `SELECT ` + joinedSession + `
@@ -38,7 +38,7 @@ type sessionRow struct {
 // dest is sessionColumns, in their order.
 func (r *sessionRow) dest() []any {
 	return []any{&r.ID, &r.CookieHash, &r.Subject, &r.Epoch, &r.authTime, &r.amr, &r.ACR, &r.UserAgent, &r.IP, &r.created, &r.lastSeen, &r.absolute,
-		&r.Upstream, &r.ExternalID, &r.UpstreamSID}
+		&r.Upstream, &r.ExternalID, &r.UpstreamSID, &r.Remembered}
 }
 
 func (r *sessionRow) session() (*storage.Session, error) {
@@ -74,7 +74,7 @@ func (s *Store) CreateSession(ctx context.Context, n *storage.Session) error {
 		return err
 	}
 	_, err = s.exec(ctx, insertSession, n.ID, n.CookieHash, n.Subject, n.Epoch, micros(n.AuthTime), amr, n.ACR, plain(n.UserAgent), plain(n.IP),
-		micros(n.Created), micros(n.LastSeen), micros(n.Absolute), n.Upstream, n.ExternalID, n.UpstreamSID, blob(n.UpstreamToken))
+		micros(n.Created), micros(n.LastSeen), micros(n.Absolute), n.Upstream, n.ExternalID, n.UpstreamSID, n.Remembered, blob(n.UpstreamToken))
 	return err
 }
 
@@ -114,7 +114,7 @@ func (s *Store) UpdateSession(ctx context.Context, id string, change func(*stora
 			return err
 		}
 		_, err = q.Exec(ctx, updateSession, id, n.CookieHash, micros(n.AuthTime), amr, n.ACR, n.UserAgent, n.IP, micros(n.LastSeen), micros(n.Absolute),
-			n.Epoch, n.Upstream, n.ExternalID, n.UpstreamSID, blob(n.UpstreamToken))
+			n.Epoch, n.Upstream, n.ExternalID, n.UpstreamSID, blob(n.UpstreamToken), n.Remembered)
 		return err
 	})
 	if err != nil {

@@ -65,7 +65,8 @@ func TestRetryEndsWithItsCaller(t *testing.T) {
 func TestTakenFieldIsNamed(t *testing.T) {
 	for constraint, want := range map[string]string{"users_email": "email", "users.email_key": "email", "users_username": "username",
 		"users.username_key": "username", "users_pkey": "id", "identities_pkey": "identity",
-		"identities.upstream, identities.external_id": "identity", "tokens.signature, tokens.kind": "id", "sessions_cookie_hash_key": "id"} {
+		"identities.upstream, identities.external_id": "identity", "tokens.signature, tokens.kind": "id", "sessions_cookie_hash_key": "id",
+		"factors_credential": "credential", "factors.credential_id": "credential", "factors_pkey": "id", "devices.cookie_hash": "id"} {
 		var exists *storage.ExistsError
 		if err := taken(&Conflict{Constraint: constraint}); !errors.As(err, &exists) || exists.Field != want {
 			t.Errorf("%s: %v, want %s", constraint, err, want)

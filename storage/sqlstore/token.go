@@ -18,7 +18,8 @@ var castColumns = []string{"text", "text", "text", "text", "text", "text", "byte
 const selectToken = `SELECT t.grant_id, t.client_id, t.subject, t.session_id, t.payload, t.created, t.expires, t.grant_expires, t.consumed_at, t.successor,
 	COALESCE(s.absolute, 0), COALESCE(u.subject, ''), COALESCE(u.email, ''), COALESCE(u.email_key, ''), COALESCE(u.email_verified, FALSE),
 	COALESCE(u.username, ''), COALESCE(u.username_key, ''), COALESCE(u.disabled, FALSE), COALESCE(u.epoch, 0), COALESCE(u.claims, ''), COALESCE(u.created, 0),
-	COALESCE(u.updated, 0)
+	COALESCE(u.updated, 0), COALESCE(u.failures, 0), COALESCE(u.last_failure, 0), COALESCE(u.password_set, 0), COALESCE(u.locale, ''),
+	COALESCE(u.terms_version, ''), COALESCE(u.terms_accepted, 0)
 	FROM tokens t LEFT JOIN users u ON u.subject = t.subject LEFT JOIN sessions s ON s.id = t.session_id
 	WHERE t.signature = $2 AND t.kind = $1`
 

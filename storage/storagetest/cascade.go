@@ -24,6 +24,8 @@ type home struct {
 	client   *storage.Client
 	session  *storage.Session // that came by the identity
 	notice   *storage.Notice
+	factor   *storage.Factor
+	ticket   *storage.Ticket
 	tokens   []*storage.Token
 }
 
@@ -39,6 +41,10 @@ func (f *fixture) home(t *testing.T) *home {
 	f.grant(t, h.user.Subject, h.client.ID, []string{"openid"}, nil)
 	h.notice = &storage.Notice{ID: name("notice"), Subject: h.user.Subject, Kind: "refresh_reuse", ClientID: h.client.ID, Created: f.clock.Now()}
 	need(t, f.CreateNotice(bg, h.notice))
+	h.factor, h.ticket = f.factor(t, h.user.Subject, storage.FactorPasskey), f.ticket(t, storage.TicketEmail, h.user)
+	f.codes(t, h.user.Subject, "a", "b")
+	f.device(t, h.user.Subject)
+	f.activity(t, h.user.Subject)
 	need(t, f.PutLogo(bg, &storage.Logo{ClientID: h.client.ID, ContentType: "image/png", Data: []byte{1}, Fetched: f.clock.Now()}))
 	return h
 }
@@ -72,6 +78,30 @@ func (f *fixture) has(t *testing.T, h *home) map[string]bool {
 		_, err = f.Token(bg, tok.Kind, tok.Signature)
 		note(string(tok.Kind), err)
 	}
+	_, _, err = f.FactorByCredential(bg, h.factor.CredentialID)
+	note("factor", err)
+	_, err = f.Ticket(bg, h.ticket.Kind, h.ticket.Signature)
+	note("ticket", err)
+	f.hasLists(t, h, left)
+	return left
+}
+
+// hasLists notes what is kept in lists.
+func (f *fixture) hasLists(t *testing.T, h *home, left map[string]bool) {
+	t.Helper()
+	codes, err := f.RecoveryCodes(bg, h.user.Subject)
+	need(t, err)
+	if codes > 0 {
+		left["codes"] = true
+	}
+	devices, err := f.DevicesOf(bg, h.user.Subject)
+	need(t, err)
+	if len(devices) > 0 {
+		left["device"] = true
+	}
+	if len(f.activities(t, h.user.Subject, 10)) > 0 {
+		left["activity"] = true
+	}
 	notices, err := f.Notices(bg, h.user.Subject)
 	need(t, err)
 	if len(notices) > 0 {
@@ -80,7 +110,6 @@ func (f *fixture) has(t *testing.T, h *home) map[string]bool {
 	if len(f.deliveries(t, h.user.Subject)) > 0 {
 		left["delivery"] = true
 	}
-	return left
 }
 
 // cascade runs act on one home and checks what it took with it, that a revocation was written, and that the neighbour is whole.
@@ -112,7 +141,7 @@ func clientOf(t *storage.Token) string { return t.ClientID }
 func cascadeDeleteUser(t *testing.T, f *fixture) {
 	var h *home
 	f.cascade(t, func(it *home) error { h = it; return f.DeleteUser(bg, h.user.Subject) }, storage.RevokeSubject, subjectOf,
-		"user", "login", "identity", "session", "consent", "notice")
+		"user", "login", "identity", "session", "consent", "notice", "factor", "codes", "ticket", "device", "activity")
 	wantErr(t, "again", f.DeleteUser(bg, h.user.Subject), storage.ErrNotFound)
 	need(t, f.CreateUser(bg, &storage.User{Subject: name("user"), EmailKey: h.user.EmailKey, UsernameKey: h.user.UsernameKey}, ""))
 	_, password, err := f.UserByLogin(bg, h.user.EmailKey)
@@ -121,14 +150,15 @@ func cascadeDeleteUser(t *testing.T, f *fixture) {
 }
 
 func cascadeSetPassword(t *testing.T, f *fixture) {
-	f.cascade(t, func(h *home) error { return f.SetPassword(bg, h.user.Subject, "new") }, storage.RevokeSubject, subjectOf, "session")
+	f.cascade(t, func(h *home) error { return f.SetPassword(bg, h.user.Subject, "new") }, storage.RevokeSubject, subjectOf, "session",
+		"ticket", "device")
 }
 
 func cascadeDisableUser(t *testing.T, f *fixture) {
 	f.cascade(t, func(h *home) error {
 		_, err := f.UpdateUser(bg, h.user.Subject, func(u *storage.User) error { u.Disabled = true; return nil })
 		return err
-	}, storage.RevokeSubject, subjectOf, "session")
+	}, storage.RevokeSubject, subjectOf, "session", "ticket", "device")
 }
 
 func cascadeDeleteClient(t *testing.T, f *fixture) {
@@ -183,7 +213,7 @@ func cascadeDeleteIdentity(t *testing.T, f *fixture) {
 // cascadeAdoptUser: a consent of the squatter's could be for a client of the squatter's.
 func cascadeAdoptUser(t *testing.T, f *fixture) {
 	f.cascade(t, func(h *home) error { _, err := f.AdoptUser(bg, h.user.EmailKey, account("")); return err }, storage.RevokeSubject, subjectOf,
-		"identity", "session", "consent")
+		"identity", "session", "consent", "factor", "codes", "ticket", "device")
 }
 
 // cascadeMissing: tokens may outlive the session or the consent that they came from, and must still be reachable by its name.

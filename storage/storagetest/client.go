@@ -37,7 +37,9 @@ func (f *fixture) fullClient() *storage.Client {
 		SectorIdentifierURI: "https://s.example/uris", Sector: "s.example", RequestURIs: []string{"https://a.example/r#1"}, RequestObjectAlg: "PS256",
 		RequireSignedRequestObject: true, RequirePAR: true, BackchannelLogoutURI: "https://a.example/back", BackchannelLogoutSessionRequired: true,
 		FrontchannelLogoutURI: "https://a.example/front", FrontchannelLogoutSessionRequired: true, Upstream: "corp", SoftwareID: "s", SoftwareVersion: "1 ü",
-		RegistrationToken: "sig",
+		RegistrationToken: "sig", RequireMFA: true, SignUp: "invite",
+		Branding: &storage.Branding{Name: "Ünion", LogoURL: "/logo", Accent: "#112233", AccentDark: "#aabbcc", PrivacyURL: "https://a.example/privacy",
+			TermsURL: "https://a.example/terms", SupportURL: "https://a.example/help"},
 	}
 }
 

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -16,7 +17,9 @@ func testContext(t *testing.T, open Opener) {
 	cancel()
 	h := f.home(t)
 	left, before := f.has(t, h), versions(t, f)
-	for what, op := range writesWith(gone, f, h) {
+	writes := writesWith(gone, f, h)
+	maps.Copy(writes, peopleWritesWith(gone, f, h))
+	for what, op := range writes {
 		t.Run(what, func(t *testing.T) { wantErr(t, what, op(), storage.ErrUnavailable) })
 	}
 	for what, op := range readsWith(gone, f, h) {
@@ -111,30 +114,38 @@ func writesWith(ctx context.Context, f *fixture, h *home) map[string]func() erro
 
 func readsWith(ctx context.Context, f *fixture, h *home) map[string]func() error {
 	return map[string]func() error{
-		"Client":          func() error { _, err := f.Client(ctx, h.client.ID); return err },
-		"ListClients":     func() error { _, err := f.ListClients(ctx, "", 10); return err },
-		"User":            func() error { _, err := f.User(ctx, h.user.Subject); return err },
-		"UserByLogin":     func() error { _, _, err := f.UserByLogin(ctx, h.user.EmailKey); return err },
-		"ListUsers":       func() error { _, err := f.ListUsers(ctx, "", 10); return err },
-		"SessionByCookie": func() error { _, _, err := f.SessionByCookie(ctx, h.session.CookieHash); return err },
-		"Identity":        func() error { _, _, err := f.Identity(ctx, h.identity.Upstream, h.identity.ExternalID); return err },
-		"IdentitiesOf":    func() error { _, err := f.IdentitiesOf(ctx, h.user.Subject); return err },
-		"UpstreamToken":   func() error { _, err := f.UpstreamToken(ctx, h.session.ID); return err },
-		"SessionsOf":      func() error { _, err := f.SessionsOf(ctx, h.user.Subject); return err },
-		"ListSessions":    func() error { _, err := f.ListSessions(ctx, "", 10); return err },
-		"SessionClients":  func() error { _, err := f.SessionClients(ctx, h.session.ID); return err },
-		"Interaction":     func() error { _, err := f.Interaction(ctx, name("in")); return err },
-		"Consent":         func() error { _, err := f.Consent(ctx, h.user.Subject, h.client.ID); return err },
-		"ConsentsOf":      func() error { _, err := f.ConsentsOf(ctx, h.user.Subject); return err },
-		"Token":           func() error { _, err := f.Token(ctx, storage.TokenRefresh, h.tokens[1].Signature); return err },
-		"SigningKeys":     func() error { _, err := f.SigningKeys(ctx); return err },
-		"Secret":          func() error { _, err := f.Secret(ctx, name("secret")); return err },
-		"HoldsSealed":     func() error { _, err := f.HoldsSealed(ctx); return err },
-		"Changes":         func() error { _, err := f.Changes(ctx); return err },
-		"Revocations":     func() error { _, err := f.Revocations(ctx, 0); return err },
-		"Rate":            func() error { _, err := f.Rate(ctx, name("rate")); return err },
-		"Logo":            func() error { _, err := f.Logo(ctx, h.client.ID); return err },
-		"Notices":         func() error { _, err := f.Notices(ctx, h.user.Subject); return err },
-		"Ping":            func() error { return f.Ping(ctx) },
+		"Client":             func() error { _, err := f.Client(ctx, h.client.ID); return err },
+		"ListClients":        func() error { _, err := f.ListClients(ctx, "", 10); return err },
+		"User":               func() error { _, err := f.User(ctx, h.user.Subject); return err },
+		"UserByLogin":        func() error { _, _, err := f.UserByLogin(ctx, h.user.EmailKey); return err },
+		"ListUsers":          func() error { _, err := f.ListUsers(ctx, "", 10); return err },
+		"SessionByCookie":    func() error { _, _, err := f.SessionByCookie(ctx, h.session.CookieHash); return err },
+		"Identity":           func() error { _, _, err := f.Identity(ctx, h.identity.Upstream, h.identity.ExternalID); return err },
+		"IdentitiesOf":       func() error { _, err := f.IdentitiesOf(ctx, h.user.Subject); return err },
+		"UpstreamToken":      func() error { _, err := f.UpstreamToken(ctx, h.session.ID); return err },
+		"SessionsOf":         func() error { _, err := f.SessionsOf(ctx, h.user.Subject); return err },
+		"ListSessions":       func() error { _, err := f.ListSessions(ctx, "", 10); return err },
+		"SessionClients":     func() error { _, err := f.SessionClients(ctx, h.session.ID); return err },
+		"Interaction":        func() error { _, err := f.Interaction(ctx, name("in")); return err },
+		"Consent":            func() error { _, err := f.Consent(ctx, h.user.Subject, h.client.ID); return err },
+		"ConsentsOf":         func() error { _, err := f.ConsentsOf(ctx, h.user.Subject); return err },
+		"Token":              func() error { _, err := f.Token(ctx, storage.TokenRefresh, h.tokens[1].Signature); return err },
+		"SigningKeys":        func() error { _, err := f.SigningKeys(ctx); return err },
+		"Secret":             func() error { _, err := f.Secret(ctx, name("secret")); return err },
+		"HoldsSealed":        func() error { _, err := f.HoldsSealed(ctx); return err },
+		"Changes":            func() error { _, err := f.Changes(ctx); return err },
+		"Revocations":        func() error { _, err := f.Revocations(ctx, 0); return err },
+		"Rate":               func() error { _, err := f.Rate(ctx, name("rate")); return err },
+		"Logo":               func() error { _, err := f.Logo(ctx, h.client.ID); return err },
+		"Notices":            func() error { _, err := f.Notices(ctx, h.user.Subject); return err },
+		"FactorsOf":          func() error { _, err := f.FactorsOf(ctx, h.user.Subject); return err },
+		"FactorByCredential": func() error { _, _, err := f.FactorByCredential(ctx, h.factor.CredentialID); return err },
+		"RecoveryCodes":      func() error { _, err := f.RecoveryCodes(ctx, h.user.Subject); return err },
+		"Ticket":             func() error { _, err := f.Ticket(ctx, h.ticket.Kind, h.ticket.Signature); return err },
+		"WaitingMails":       func() error { _, err := f.WaitingMails(ctx, f.clock.Now()); return err },
+		"Activities":         func() error { _, err := f.Activities(ctx, h.user.Subject, 10); return err },
+		"DevicesOf":          func() error { _, err := f.DevicesOf(ctx, h.user.Subject); return err },
+		"ExportUsers":        func() error { _, err := f.ExportUsers(ctx, "", 10); return err },
+		"Ping":               func() error { return f.Ping(ctx) },
 	}
 }

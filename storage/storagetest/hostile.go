@@ -52,6 +52,7 @@ type hostileTrip struct {
 func hostile(t *testing.T, f *fixture, s string, mayRefuse bool) {
 	trips := []hostileTrip{f.hostileClient(s), f.hostileUser(s), f.hostileIdentity(t, s), f.hostileSession(t, s), f.hostileInteraction(s), f.hostileConsent(t, s),
 		f.hostileToken(s), f.hostileKeys(s), f.hostileNotice(t, s), f.hostileVisit(t, s)}
+	trips = append(trips, f.hostilePeople(t, s)...)
 	for _, trip := range trips {
 		err := trip.put()
 		got, getErr := trip.get()
@@ -200,44 +201,4 @@ func (f *fixture) hostileNotice(t *testing.T, s string) hostileTrip {
 		}
 		return []string{got[0].ID, got[0].Kind, got[0].ClientID}, nil
 	}, []string{n.ID, s, s}}
-}
-
-// hostileLookups: a key that no row can have is a key that no row has. A 503 would let anybody raise alarms with one NUL byte.
-func hostileLookups(t *testing.T, f *fixture, s string) {
-	u := f.user(t)
-	lookups := map[string]func() error{
-		"Client":             func() error { _, err := f.Client(bg, s); return err },
-		"User":               func() error { _, err := f.User(bg, s); return err },
-		"UserByLogin":        func() error { _, _, err := f.UserByLogin(bg, s); return err },
-		"SessionByCookie":    func() error { _, _, err := f.SessionByCookie(bg, s); return err },
-		"Interaction":        func() error { _, err := f.Interaction(bg, s); return err },
-		"ConsumeInteraction": func() error { return f.ConsumeInteraction(bg, s) },
-		"Consent":            func() error { _, err := f.Consent(bg, s, s); return err },
-		"Token":              func() error { _, err := f.Token(bg, storage.TokenAccess, s); return err },
-		"Logo":               func() error { _, err := f.Logo(bg, s); return err },
-		"AddSessionClient":   func() error { return f.AddSessionClient(bg, s, "app") },
-		"Secret":             func() error { _, err := f.Secret(bg, s); return err },
-		"Identity":           func() error { _, _, err := f.Identity(bg, "google", s); return err },
-		"IdentityAtUpstream": func() error { _, _, err := f.Identity(bg, s, "1"); return err },
-		"AdoptUser":          func() error { _, err := f.AdoptUser(bg, s, account("")); return err },
-		"DeleteIdentity":     func() error { return f.DeleteIdentity(bg, u.Subject, "google", s, true) },
-		"DeleteIdentityOf":   func() error { return f.DeleteIdentity(bg, s, "google", "1", true) },
-		"UpstreamToken":      func() error { _, err := f.UpstreamToken(bg, s); return err },
-	}
-	for what, lookup := range lookups {
-		wantErr(t, what, lookup(), storage.ErrNotFound)
-	}
-	clients, err := f.SessionClients(bg, s)
-	need(t, err)
-	same(t, "clients of a session that cannot be", len(clients), 0)
-	identities, err := f.IdentitiesOf(bg, s)
-	need(t, err)
-	same(t, "identities of a user that cannot be", len(identities), 0)
-	n, err := f.EndUpstreamSessions(bg, "google", s, s)
-	need(t, err)
-	same(t, "sessions of an account that cannot be", n, 0)
-	wantErr(t, "TouchIdentity", f.TouchIdentity(bg, "google", s, "label", nil, f.clock.Now()), storage.ErrNotFound)
-	need(t, f.RetryLogout(bg, s, f.clock.Now(), true))
-	need(t, f.FinishLogout(bg, s))
-	wantErr(t, "ExchangeToken", f.ExchangeToken(bg, storage.TokenCode, s, nil), storage.ErrConsumed)
 }

@@ -39,6 +39,9 @@ func perishables() []perishable {
 		{"SigningKey", purgedKey},
 		{"Client", purgedClient},
 		{"LogoutDelivery", purgedDelivery},
+		{"Mail", purgedMail},
+		{"Ticket", purgedTicket},
+		{"Device", purgedDevice},
 		{"PushedRequest", func(t *testing.T, f *fixture, life time.Duration) func() error {
 			return f.perishableToken(t, storage.TokenPushed, life, 24*time.Hour, true)
 		}},
@@ -192,6 +195,50 @@ func purgedDelivery(t *testing.T, f *fixture, life time.Duration) func() error {
 	}
 }
 
+func purgedMail(t *testing.T, f *fixture, life time.Duration) func() error {
+	m := f.unsavedMail(0)
+	m.Expires = m.Created.Add(life)
+	need(t, f.QueueMail(bg, m))
+	return func() error {
+		need(t, f.RetryMail(bg, m.ID, m.Created))
+		left, err := f.ClaimMails(bg, m.Created, time.Minute, 100)
+		need(t, err)
+		if !slices.ContainsFunc(left, func(have *storage.Mail) bool { return have.ID == m.ID }) {
+			return storage.ErrNotFound
+		}
+		return nil
+	}
+}
+
+// purgedTicket is a used one: it is needed until it expires, to refuse the second use.
+func purgedTicket(t *testing.T, f *fixture, life time.Duration) func() error {
+	n := f.unsavedTicket(storage.TicketSignUp, nil)
+	n.Expires = n.Created.Add(life)
+	need(t, f.CreateTicket(bg, n))
+	_, err := f.ConsumeTicket(bg, n.Kind, n.Signature)
+	need(t, err)
+	return func() error {
+		_, err := f.Ticket(bg, n.Kind, n.Signature)
+		if errors.Is(err, storage.ErrConsumed) {
+			return nil
+		}
+		return errors.Join(err, storage.ErrNotFound)
+	}
+}
+
+func purgedDevice(t *testing.T, f *fixture, life time.Duration) func() error {
+	d := f.unsavedDevice(f.user(t).Subject)
+	d.Expires = d.Created.Add(life)
+	need(t, f.CreateDevice(bg, d))
+	return func() error {
+		left, err := f.DevicesOf(bg, d.Subject)
+		if err == nil && len(left) == 0 {
+			err = storage.ErrNotFound
+		}
+		return err
+	}
+}
+
 // purgeConsumedCode: a code's second use must be noticed for as long as the access tokens of its first use live.
 func purgeConsumedCode(t *testing.T, f *fixture) {
 	present := f.perishableToken(t, storage.TokenCode, time.Minute, time.Hour, true)
@@ -226,7 +273,8 @@ func purgeSparesTheRest(t *testing.T, f *fixture) {
 	need(t, f.CreateSecret(bg, "pepper", []byte{1}))
 	f.clock.advance(20 * 365 * 24 * time.Hour)
 	f.purgeAll(t, 2)
-	same(t, "what is left", f.has(t, h), map[string]bool{"user": true, "login": true, "client": true, "logo": true, "consent": true, "notice": true, "identity": true})
+	same(t, "what is left", f.has(t, h), map[string]bool{"user": true, "login": true, "client": true, "logo": true, "consent": true, "notice": true, "identity": true,
+		"factor": true, "codes": true, "activity": true})
 	_, err := f.Secret(bg, "pepper")
 	need(t, err)
 }

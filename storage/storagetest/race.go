@@ -161,6 +161,7 @@ func races() []race {
 		{"NoDeadlockAtLogout", false, raceLogoutNoDeadlock},
 	}
 	all = append(all, identityRaces()...)
+	all = append(all, peopleRaces()...)
 	for _, k := range enders {
 		all = append(all, race{"AddSessionClientAgainst" + k.name, false, func(r racer) { raceAddClient(r, k) }})
 	}

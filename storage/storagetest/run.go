@@ -34,7 +34,8 @@ func Run(t *testing.T, open Opener) {
 		{"Session", testSessions}, {"UpstreamSession", testUpstreamSessions},
 		{"SessionClient", testSessionClients}, {"Logout", testLogouts}, {"Interaction", testInteractions},
 		{"Consent", testConsents}, {"Token", testTokens}, {"Revocation", testRevocations}, {"Cascade", testCascades}, {"Key", testKeys},
-		{"Secret", testSecrets}, {"Change", testChanges}, {"Rate", testRates}, {"Logo", testLogos}, {"Notice", testNotices},
+		{"Factor", testFactors}, {"Ticket", testTickets}, {"Mail", testMails}, {"Activity", testActivities}, {"Device", testDevices}, {"Import", testImports},
+		{"Password", testPasswords}, {"Secret", testSecrets}, {"Change", testChanges}, {"Rate", testRates}, {"Logo", testLogos}, {"Notice", testNotices},
 		{"Purge", testPurge}, {"Hostile", testHostile}, {"Context", testContext},
 	}
 	for _, g := range groups {

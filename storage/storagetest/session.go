@@ -22,7 +22,7 @@ func testSessions(t *testing.T, open Opener) {
 func sessionRoundTrip(t *testing.T, f *fixture) {
 	u, now := f.user(t), f.clock.Now().In(time.FixedZone("east", 3600))
 	s := &storage.Session{ID: name("sid"), CookieHash: name("cookie"), Subject: u.Subject, AuthTime: now, AMR: []string{"pwd", "otp"}, ACR: "2",
-		UserAgent: "Mozilla/5.0 (\"x\"; ü)", IP: "2001:db8::1", Created: now.Add(1), LastSeen: now.Add(2), Absolute: now.Add(time.Hour + 3)}
+		UserAgent: "Mozilla/5.0 (\"x\"; ü)", IP: "2001:db8::1", Remembered: true, Created: now.Add(1), LastSeen: now.Add(2), Absolute: now.Add(time.Hour + 3)}
 	need(t, f.CreateSession(bg, s))
 	got, user, err := f.SessionByCookie(bg, s.CookieHash)
 	need(t, err)

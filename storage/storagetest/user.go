@@ -11,18 +11,19 @@ func testUsers(t *testing.T, open Opener) {
 	newFixture(t, open).run(t, []rule{
 		{"RoundTrip", userRoundTrip}, {"Missing", userMissing}, {"Duplicate", userDuplicate}, {"EmptyKeysAreNoKeys", userEmptyKeys},
 		{"ByLogin", userByLogin}, {"Update", userUpdate}, {"UpdateFreesAndTakesKeys", userUpdateKeys}, {"RefusedChangeSavesNothing", userRefusedChange},
-		{"SubjectCannotChange", userKeepsSubject}, {"SetPassword", userSetPassword}, {"RehashPassword", userRehash}, {"CopiesAreApart", userCopies},
+		{"SubjectCannotChange", userKeepsSubject}, {"CopiesAreApart", userCopies},
 	})
 	t.Run("ListInOrderOfSubject", func(t *testing.T) { userList(t, newFixture(t, open)) })
 }
 
 func userRoundTrip(t *testing.T, f *fixture) {
-	u := &storage.User{Subject: name("user"), Email: "Bücher@Example.org", EmailVerified: true, Username: "Alice", Disabled: true,
+	u := &storage.User{Subject: name("user"), Email: "Bücher@Example.org", EmailVerified: true, Username: "Alice", Disabled: true, Locale: "de-AT", TermsVersion: "3", TermsAccepted: f.clock.Now(),
 		Claims: map[string]any{"name": "Al \"ice\" 日本", "n": 1.5, "ok": true, "none": nil, "address": map[string]any{"country": "DE"}, "list": []any{"a", 2.0}}}
 	u.EmailKey, u.UsernameKey = u.Subject+"@x", u.Subject
 	need(t, f.CreateUser(bg, u, "hash"))
 	got, err := f.User(bg, u.Subject)
 	need(t, err)
+	u.TermsAccepted = micro(u.TermsAccepted)
 	if want := micro(f.clock.Now()); !got.Created.Equal(want) || !got.Updated.Equal(want) {
 		t.Errorf("stamped %v and %v, want the clock's %v", got.Created, got.Updated, want)
 	}
@@ -40,8 +41,6 @@ func userMissing(t *testing.T, f *fixture) {
 	_, err = f.UpdateUser(bg, id, func(*storage.User) error { t.Error("change was called for a missing user"); return nil })
 	wantErr(t, "UpdateUser", err, storage.ErrNotFound)
 	wantErr(t, "DeleteUser", f.DeleteUser(bg, id), storage.ErrNotFound)
-	wantErr(t, "SetPassword", f.SetPassword(bg, id, "x"), storage.ErrNotFound)
-	wantErr(t, "RehashPassword", f.RehashPassword(bg, id, "", "x"), storage.ErrNotFound)
 }
 
 func userDuplicate(t *testing.T, f *fixture) {
@@ -99,11 +98,14 @@ func userUpdate(t *testing.T, f *fixture) {
 	f.clock.advance(time.Second)
 	got, err := f.UpdateUser(bg, u.Subject, func(u *storage.User) error {
 		u.EmailVerified, u.Claims, u.Created = false, map[string]any{"name": "A"}, u.Created.Add(time.Hour)
+		u.Locale, u.TermsVersion, u.TermsAccepted = "fr", "4", f.clock.Now()
+		u.Failures, u.LastFailure, u.PasswordSet = 9, f.clock.Now(), f.clock.Now()
 		return nil
 	})
 	need(t, err)
 	want := *u
 	want.EmailVerified, want.Claims, want.Updated = false, map[string]any{"name": "A"}, micro(f.clock.Now())
+	want.Locale, want.TermsVersion, want.TermsAccepted = "fr", "4", micro(f.clock.Now())
 	same(t, "answer", got, want)
 	got, err = f.User(bg, u.Subject)
 	need(t, err)
@@ -151,35 +153,6 @@ func userKeepsSubject(t *testing.T, f *fixture) {
 	same(t, "subject", got.Subject, u.Subject)
 	_, err = f.User(bg, other)
 	wantErr(t, "the new subject", err, storage.ErrNotFound)
-}
-
-func userSetPassword(t *testing.T, f *fixture) {
-	u := f.user(t)
-	need(t, f.SetPassword(bg, u.Subject, "second"))
-	_, got, err := f.UserByLogin(bg, u.EmailKey)
-	need(t, err)
-	same(t, "password", got, "second")
-	none := &storage.User{Subject: name("user"), UsernameKey: name("plain")}
-	need(t, f.CreateUser(bg, none, ""))
-	need(t, f.SetPassword(bg, none.Subject, "first"))
-	_, got, err = f.UserByLogin(bg, none.UsernameKey)
-	need(t, err)
-	same(t, "first password", got, "first")
-}
-
-// userRehash: a rehash at sign-in must neither sign anybody out nor undo a change of password that came in between.
-func userRehash(t *testing.T, f *fixture) {
-	u := f.user(t)
-	s, before := f.session(t, u.Subject), versions(t, f)
-	need(t, f.RehashPassword(bg, u.Subject, "hash-of-"+u.Subject, "better"))
-	_, _, err := f.SessionByCookie(bg, s.CookieHash)
-	need(t, err)
-	same(t, "versions", versions(t, f), before)
-	wantErr(t, "a value that is no longer stored", f.RehashPassword(bg, u.Subject, "hash-of-"+u.Subject, "late"), storage.ErrNotFound)
-	got, password, err := f.UserByLogin(bg, u.EmailKey)
-	need(t, err)
-	same(t, "password", password, "better")
-	same(t, "user", got, u)
 }
 
 func userCopies(t *testing.T, f *fixture) {

@@ -1,0 +1,107 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"gatehouse/storage"
+)
+
+// CreateTicket implements storage.TicketStore.
+func (s *Store) CreateTicket(ctx context.Context, t *storage.Ticket) error {
+	must(t.Signature != "" && t.Kind != "" && !t.Expires.IsZero(), "an incomplete ticket of kind %q until %v", t.Kind, t.Expires)
+	end, err := s.begin(ctx, "CreateTicket")
+	if err != nil {
+		return err
+	}
+	defer end()
+	if t.Subject != "" && s.users[t.Subject] == nil {
+		return storage.ErrNotFound
+	}
+	if s.tickets[t.Signature] != nil {
+		return exists("id")
+	}
+	s.tickets[t.Signature] = clone(t)
+	s.crowdOutTickets(t)
+	return nil
+}
+
+// crowdOutTickets deletes the oldest unused tickets that are too many beside a new one.
+func (s *Store) crowdOutTickets(t *storage.Ticket) {
+	if t.Subject == "" && t.EmailKey == "" {
+		return
+	}
+	var others []*storage.Ticket
+	for _, o := range s.tickets {
+		if o.Signature != t.Signature && o.Kind == t.Kind && o.ConsumedAt.IsZero() && o.Subject == t.Subject && (t.Subject != "" || o.EmailKey == t.EmailKey) {
+			others = append(others, o)
+		}
+	}
+	slices.SortFunc(others, func(a, b *storage.Ticket) int {
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.Signature, a.Signature))
+	})
+	for _, o := range others[min(len(others), t.Kind.Live()-1):] {
+		delete(s.tickets, o.Signature)
+	}
+}
+
+// liveTicket returns a ticket that would work now.
+func (s *Store) liveTicket(kind storage.TicketKind, signature string) (*storage.Ticket, error) {
+	t := s.tickets[signature]
+	switch {
+	case t == nil, t.Kind != kind, !s.clock().Before(t.Expires):
+		return nil, storage.ErrNotFound
+	case t.Subject != "" && s.users[t.Subject].record.Epoch != t.Epoch:
+		return nil, storage.ErrNotFound
+	case !t.ConsumedAt.IsZero():
+		return nil, storage.ErrConsumed
+	}
+	return t, nil
+}
+
+// Ticket implements storage.TicketStore.
+func (s *Store) Ticket(ctx context.Context, kind storage.TicketKind, signature string) (*storage.Ticket, error) {
+	end, err := s.begin(ctx, "Ticket")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	t, err := s.liveTicket(kind, signature)
+	if err != nil {
+		return nil, err
+	}
+	return clone(t), nil
+}
+
+// ConsumeTicket implements storage.TicketStore.
+func (s *Store) ConsumeTicket(ctx context.Context, kind storage.TicketKind, signature string) (*storage.Ticket, error) {
+	end, err := s.begin(ctx, "ConsumeTicket")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	t, err := s.liveTicket(kind, signature)
+	if err != nil {
+		return nil, err
+	}
+	t.ConsumedAt = s.clock()
+	return clone(t), nil
+}
+
+// RevokeTickets implements storage.TicketStore.
+func (s *Store) RevokeTickets(ctx context.Context, subject string, kinds ...storage.TicketKind) error {
+	must(subject != "", "tickets of nobody are revoked")
+	end, err := s.begin(ctx, "RevokeTickets")
+	if err != nil {
+		return err
+	}
+	defer end()
+	for signature, t := range s.tickets {
+		if t.Subject == subject && t.ConsumedAt.IsZero() && (len(kinds) == 0 || slices.Contains(kinds, t.Kind)) {
+			delete(s.tickets, signature)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,13 @@
+DROP TABLE devices;
+DROP TABLE activities;
+DROP TABLE mails;
+DROP TABLE tickets;
+DROP TABLE recovery_codes;
+DROP TABLE factors;
+ALTER TABLE sessions DROP COLUMN remembered;
+ALTER TABLE users DROP COLUMN terms_accepted;
+ALTER TABLE users DROP COLUMN terms_version;
+ALTER TABLE users DROP COLUMN locale;
+ALTER TABLE users DROP COLUMN password_set;
+ALTER TABLE users DROP COLUMN last_failure;
+ALTER TABLE users DROP COLUMN failures;

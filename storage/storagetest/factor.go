@@ -1,0 +1,302 @@
+package storagetest
+
+import (
+	"testing"
+	"time"
+
+	"gatehouse/storage"
+)
+
+func testFactors(t *testing.T, open Opener) {
+	newFixture(t, open).run(t, []rule{
+		{"RoundTrip", factorRoundTrip}, {"Missing", factorMissing}, {"NeedsTheUser", factorNeedsUser}, {"TakenIDAndCredential", factorTaken},
+		{"NoMoreThanMaxFactors", factorLimit}, {"OldestFirst", factorOrder}, {"ByCredentialWithItsUser", factorByCredential},
+		{"CodeCountsOnce", factorCodeOnce}, {"PasskeyTakesWhatItIsTold", factorPasskeyUse}, {"UseMovesForwardOnly", factorUseForward},
+		{"OnlyTheSubjectRenamesAndDeletes", factorOwn}, {"DeleteLastWayIn", factorLastWayIn}, {"IdentityIsNotLastBesidePasskey", factorBesideIdentity},
+		{"DeleteKeepsTheLast", factorKeep}, {"CopiesAreApart", factorCopies},
+		{"RecoveryCodesReplace", recoveryReplace}, {"RecoveryCodeWorksOnce", recoveryOnce}, {"RecoveryCodesGoWithTheLastFactor", recoveryGo},
+	})
+}
+
+// unsavedFactor returns a factor that is not stored; a passkey has a credential id.
+func (f *fixture) unsavedFactor(subject string, kind storage.FactorKind) *storage.Factor {
+	n := &storage.Factor{ID: name("factor"), Subject: subject, Kind: kind, Name: "Schlüssel 日本", Data: []byte("\x00\xffsealed"), Counter: 7, Created: micro(f.clock.Now())}
+	if kind == storage.FactorPasskey {
+		n.CredentialID = name("credential")
+	}
+	return n
+}
+
+func (f *fixture) factor(t *testing.T, subject string, kind storage.FactorKind) *storage.Factor {
+	t.Helper()
+	n := f.unsavedFactor(subject, kind)
+	need(t, f.CreateFactor(bg, n))
+	return n
+}
+
+func (f *fixture) factors(t *testing.T, subject string) []*storage.Factor {
+	t.Helper()
+	got, err := f.FactorsOf(bg, subject)
+	need(t, err)
+	return got
+}
+
+func (f *fixture) wantFactors(t *testing.T, what, subject string, want ...*storage.Factor) {
+	t.Helper()
+	same(t, what, f.factors(t, subject), want)
+}
+
+// codes stores recovery codes.
+func (f *fixture) codes(t *testing.T, subject string, hashes ...string) {
+	t.Helper()
+	need(t, f.SetRecoveryCodes(bg, subject, hashes))
+}
+
+func (f *fixture) wantCodes(t *testing.T, what, subject string, want int) {
+	t.Helper()
+	left, err := f.RecoveryCodes(bg, subject)
+	need(t, err)
+	same(t, what, left, want)
+}
+
+func factorRoundTrip(t *testing.T, f *fixture) {
+	u := f.user(t)
+	app := f.unsavedFactor(u.Subject, storage.FactorTOTP)
+	app.LastUsed = app.Created.Add(time.Second)
+	need(t, f.CreateFactor(bg, app))
+	f.clock.advance(time.Minute)
+	key := f.unsavedFactor(u.Subject, storage.FactorPasskey)
+	key.Data = nil
+	need(t, f.CreateFactor(bg, key))
+	f.wantFactors(t, "factors", u.Subject, app, key)
+}
+
+func factorMissing(t *testing.T, f *fixture) {
+	u := f.user(t)
+	app := f.factor(t, u.Subject, storage.FactorTOTP)
+	f.wantFactors(t, "factors of nobody", name("nobody"))
+	for _, id := range []string{"", name("credential"), app.ID} {
+		_, _, err := f.FactorByCredential(bg, id)
+		wantErr(t, "FactorByCredential", err, storage.ErrNotFound)
+	}
+	wantErr(t, "UseFactor", f.UseFactor(bg, name("factor"), 1, nil, f.clock.Now()), storage.ErrNotFound)
+	wantErr(t, "RenameFactor", f.RenameFactor(bg, u.Subject, name("factor"), "x"), storage.ErrNotFound)
+	wantErr(t, "DeleteFactor", f.DeleteFactor(bg, u.Subject, name("factor"), false), storage.ErrNotFound)
+	wantErr(t, "DeleteFactor of nobody", f.DeleteFactor(bg, name("nobody"), app.ID, false), storage.ErrNotFound)
+	wantErr(t, "SetRecoveryCodes", f.SetRecoveryCodes(bg, name("nobody"), []string{"h"}), storage.ErrNotFound)
+	_, err := f.UseRecoveryCode(bg, name("nobody"), "h")
+	wantErr(t, "UseRecoveryCode", err, storage.ErrNotFound)
+	f.wantCodes(t, "codes of nobody", name("nobody"), 0)
+	f.wantFactors(t, "the one that is there", u.Subject, app)
+}
+
+func factorNeedsUser(t *testing.T, f *fixture) {
+	n := f.unsavedFactor(name("nobody"), storage.FactorPasskey)
+	wantErr(t, "CreateFactor", f.CreateFactor(bg, n), storage.ErrNotFound)
+	_, _, err := f.FactorByCredential(bg, n.CredentialID)
+	wantErr(t, "the refused factor", err, storage.ErrNotFound)
+}
+
+func factorTaken(t *testing.T, f *fixture) {
+	first, other := f.factor(t, f.user(t).Subject, storage.FactorPasskey), f.user(t)
+	id := f.unsavedFactor(other.Subject, storage.FactorTOTP)
+	id.ID = first.ID
+	wantExists(t, "id", f.CreateFactor(bg, id), "id")
+	credential := f.unsavedFactor(other.Subject, storage.FactorPasskey)
+	credential.CredentialID = first.CredentialID
+	wantExists(t, "credential", f.CreateFactor(bg, credential), "credential")
+	f.wantFactors(t, "factors of the second", other.Subject)
+	f.factor(t, other.Subject, storage.FactorTOTP)
+	f.factor(t, other.Subject, storage.FactorTOTP) // an empty credential id is none, which many may have
+}
+
+func factorLimit(t *testing.T, f *fixture) {
+	u := f.user(t)
+	for i := range storage.MaxFactors {
+		f.factor(t, u.Subject, []storage.FactorKind{storage.FactorTOTP, storage.FactorPasskey}[i%2])
+	}
+	wantExists(t, "one more", f.CreateFactor(bg, f.unsavedFactor(u.Subject, storage.FactorPasskey)), "factors")
+	have := f.factors(t, u.Subject)
+	same(t, "factors", len(have), storage.MaxFactors)
+	need(t, f.DeleteFactor(bg, u.Subject, have[0].ID, false))
+	f.factor(t, u.Subject, storage.FactorPasskey)
+	f.factor(t, f.user(t).Subject, storage.FactorTOTP)
+}
+
+func factorOrder(t *testing.T, f *fixture) {
+	u := f.user(t)
+	newer := f.factor(t, u.Subject, storage.FactorTOTP)
+	older := f.unsavedFactor(u.Subject, storage.FactorPasskey)
+	older.Created = newer.Created.Add(-time.Hour)
+	need(t, f.CreateFactor(bg, older))
+	f.wantFactors(t, "factors", u.Subject, older, newer)
+}
+
+func factorByCredential(t *testing.T, f *fixture) {
+	u := f.user(t)
+	key := f.factor(t, u.Subject, storage.FactorPasskey)
+	got, user, err := f.FactorByCredential(bg, key.CredentialID)
+	need(t, err)
+	same(t, "factor", got, key)
+	same(t, "user", user, u)
+	want, err := f.UpdateUser(bg, u.Subject, func(u *storage.User) error { u.Disabled = true; return nil })
+	need(t, err)
+	_, user, err = f.FactorByCredential(bg, key.CredentialID)
+	need(t, err)
+	same(t, "disabled user", user, want)
+}
+
+// factorCodeOnce is RFC 6238 section 5.2: a code that was accepted must not be accepted again, nor one before it.
+func factorCodeOnce(t *testing.T, f *fixture) {
+	app := f.factor(t, f.user(t).Subject, storage.FactorTOTP)
+	now := micro(f.clock.Now())
+	for _, step := range []struct {
+		counter int64
+		want    error
+	}{{app.Counter, storage.ErrConsumed}, {app.Counter - 1, storage.ErrConsumed}, {9, nil}, {9, storage.ErrConsumed}, {8, storage.ErrConsumed}, {10, nil}} {
+		now = now.Add(time.Second)
+		err := f.UseFactor(bg, app.ID, step.counter, []byte("not the seed"), now)
+		if step.want != nil {
+			wantErr(t, "UseFactor", err, step.want)
+		} else {
+			need(t, err)
+			app.Counter, app.LastUsed = step.counter, now
+		}
+		f.wantFactors(t, "the factor, whose seed stays", app.Subject, app)
+	}
+}
+
+func factorPasskeyUse(t *testing.T, f *fixture) {
+	key := f.factor(t, f.user(t).Subject, storage.FactorPasskey)
+	now := micro(f.clock.Now())
+	for _, step := range []struct {
+		counter int64
+		data    []byte
+	}{{8, []byte("new")}, {8, nil}, {0, nil}, {3, []byte("newest")}} {
+		need(t, f.UseFactor(bg, key.ID, step.counter, step.data, now))
+		key.Counter, key.LastUsed = step.counter, now
+		if step.data != nil {
+			key.Data = step.data
+		}
+		f.wantFactors(t, "passkey", key.Subject, key)
+	}
+}
+
+func factorUseForward(t *testing.T, f *fixture) {
+	u, now := f.user(t), micro(f.clock.Now())
+	for _, kind := range []storage.FactorKind{storage.FactorTOTP, storage.FactorPasskey} {
+		n := f.factor(t, u.Subject, kind)
+		need(t, f.UseFactor(bg, n.ID, 8, nil, now.Add(time.Hour)))
+		need(t, f.UseFactor(bg, n.ID, 9, nil, now))
+	}
+	for _, n := range f.factors(t, u.Subject) {
+		same(t, "LastUsed", n.LastUsed, now.Add(time.Hour))
+	}
+}
+
+func factorOwn(t *testing.T, f *fixture) {
+	n, other := f.factor(t, f.user(t).Subject, storage.FactorTOTP), f.user(t)
+	wantErr(t, "another renames", f.RenameFactor(bg, other.Subject, n.ID, "x"), storage.ErrNotFound)
+	wantErr(t, "another deletes", f.DeleteFactor(bg, other.Subject, n.ID, false), storage.ErrNotFound)
+	f.wantFactors(t, "untouched", n.Subject, n)
+	need(t, f.RenameFactor(bg, n.Subject, n.ID, "Telefon"))
+	n.Name = "Telefon"
+	f.wantFactors(t, "renamed", n.Subject, n)
+	need(t, f.DeleteFactor(bg, n.Subject, n.ID, false))
+	f.wantFactors(t, "deleted", n.Subject)
+	wantErr(t, "again", f.DeleteFactor(bg, n.Subject, n.ID, false), storage.ErrNotFound)
+}
+
+// factorLastWayIn: an authenticator app alone lets nobody in, so that taking it away shuts nobody out.
+func factorLastWayIn(t *testing.T, f *fixture) {
+	u := &storage.User{Subject: name("user")}
+	need(t, f.CreateUser(bg, u, ""))
+	first, app := f.factor(t, u.Subject, storage.FactorPasskey), f.factor(t, u.Subject, storage.FactorTOTP)
+	wantErr(t, "the only passkey", f.DeleteFactor(bg, u.Subject, first.ID, false), storage.ErrLastWayIn)
+	same(t, "factors after a refusal", len(f.factors(t, u.Subject)), 2)
+	need(t, f.DeleteFactor(bg, u.Subject, app.ID, false))
+	wantErr(t, "the only passkey, and the only factor", f.DeleteFactor(bg, u.Subject, first.ID, true), storage.ErrLastWayIn)
+	second := f.factor(t, u.Subject, storage.FactorPasskey)
+	need(t, f.DeleteFactor(bg, u.Subject, first.ID, false))
+	f.identity(t, u.Subject)
+	need(t, f.DeleteFactor(bg, u.Subject, second.ID, false))
+	withPassword := f.factor(t, f.user(t).Subject, storage.FactorPasskey)
+	need(t, f.DeleteFactor(bg, withPassword.Subject, withPassword.ID, false))
+}
+
+func factorBesideIdentity(t *testing.T, f *fixture) {
+	i := f.keyless(t, 1)[0]
+	app := f.factor(t, i.Subject, storage.FactorTOTP)
+	wantErr(t, "beside an app", f.untie(i, false), storage.ErrLastWayIn)
+	key := f.factor(t, i.Subject, storage.FactorPasskey)
+	need(t, f.untie(i, false))
+	wantErr(t, "the passkey", f.DeleteFactor(bg, i.Subject, key.ID, false), storage.ErrLastWayIn)
+	f.wantFactors(t, "factors", i.Subject, f.inOrder(app, key)...)
+}
+
+// inOrder is two factors as FactorsOf returns them if they were created at the same moment.
+func (*fixture) inOrder(a, b *storage.Factor) []*storage.Factor {
+	if b.ID < a.ID {
+		a, b = b, a
+	}
+	return []*storage.Factor{a, b}
+}
+
+func factorKeep(t *testing.T, f *fixture) {
+	u := f.user(t)
+	app, key := f.factor(t, u.Subject, storage.FactorTOTP), f.factor(t, u.Subject, storage.FactorPasskey)
+	need(t, f.DeleteFactor(bg, u.Subject, app.ID, true))
+	wantErr(t, "the last one", f.DeleteFactor(bg, u.Subject, key.ID, true), storage.ErrLastFactor)
+	f.wantFactors(t, "kept", u.Subject, key)
+	need(t, f.DeleteFactor(bg, u.Subject, key.ID, false))
+}
+
+func factorCopies(t *testing.T, f *fixture) {
+	n := f.unsavedFactor(f.user(t).Subject, storage.FactorPasskey)
+	want := *n
+	want.Data = append([]byte(nil), n.Data...)
+	need(t, f.CreateFactor(bg, n))
+	n.Data[0] = 'x'
+	f.factors(t, n.Subject)[0].Data[0] = 'y'
+	f.wantFactors(t, "factor", n.Subject, &want)
+}
+
+func recoveryReplace(t *testing.T, f *fixture) {
+	u, other := f.user(t), f.user(t)
+	f.codes(t, other.Subject, "a")
+	f.codes(t, u.Subject, "a", "b", "c", "b")
+	f.wantCodes(t, "codes", u.Subject, 3)
+	f.codes(t, u.Subject, "d", "e")
+	f.wantCodes(t, "codes", u.Subject, 2)
+	_, err := f.UseRecoveryCode(bg, u.Subject, "a")
+	wantErr(t, "a replaced code", err, storage.ErrNotFound)
+	f.codes(t, u.Subject)
+	f.wantCodes(t, "codes", u.Subject, 0)
+	f.wantCodes(t, "another's", other.Subject, 1)
+}
+
+func recoveryOnce(t *testing.T, f *fixture) {
+	u, other := f.user(t), f.user(t)
+	f.codes(t, u.Subject, "a", "b")
+	_, err := f.UseRecoveryCode(bg, other.Subject, "a")
+	wantErr(t, "another's code", err, storage.ErrNotFound)
+	for want, code := range []string{"b", "a"} {
+		left, err := f.UseRecoveryCode(bg, u.Subject, code)
+		need(t, err)
+		same(t, "left", left, 1-want)
+		_, err = f.UseRecoveryCode(bg, u.Subject, code)
+		wantErr(t, "again", err, storage.ErrNotFound)
+	}
+}
+
+func recoveryGo(t *testing.T, f *fixture) {
+	u := f.user(t)
+	app, key := f.factor(t, u.Subject, storage.FactorTOTP), f.factor(t, u.Subject, storage.FactorPasskey)
+	f.codes(t, u.Subject, "a", "b")
+	need(t, f.DeleteFactor(bg, u.Subject, app.ID, false))
+	f.wantCodes(t, "while a factor is left", u.Subject, 2)
+	wantErr(t, "refused", f.DeleteFactor(bg, u.Subject, key.ID, true), storage.ErrLastFactor)
+	f.wantCodes(t, "after a refusal", u.Subject, 2)
+	need(t, f.DeleteFactor(bg, u.Subject, key.ID, false))
+	f.wantCodes(t, "after the last factor", u.Subject, 0)
+}
