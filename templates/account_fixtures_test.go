@@ -104,7 +104,7 @@ func accountExamples(add func(string, Page)) {
 		Factors: []FactorView{{ID: "f1", Kind: "passkey", Name: strings.Repeat("long", 16), Since: since}},
 	})
 	add("account-password", AccountPassword{AccountFrame: frame(), Change: true, Login: "mira@northwind.example", MinLength: 15})
-	add("account-password-error", AccountPassword{AccountFrame: AccountFrame{Error: Say("account.password_differs")}, MinLength: 8})
+	add("account-password-error", AccountPassword{AccountFrame: AccountFrame{Error: Say("account.password_differs")}, Login: longEmail, MinLength: 8})
 	add("account-authenticator", AccountAuthenticator{AccountFrame: frame(), QRSize: 29, QRPath: "M4 4h7v1h-7zM4 10h7v1h-7zM4 5h1v5h-1zM10 5h1v5h-1zM18 18h7v7h-7z", Secret: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", Pending: "sealed", Name: "Phone"})
 	codes := strings.Fields("a2b3-c4d5-e6f7-g2h3 i4j5-k6l7-m2n3-o4p5 a2b3-c4d5-e6f7-g2h4 i4j5-k6l7-m2n3-o4p6 a2b3-c4d5-e6f7-g2h5 i4j5-k6l7-m2n3-o4p7")
 	add("account-codes", AccountCodes{AccountFrame: AccountFrame{User: frame().User, Done: Say("account.done_first_factor")}, Codes: codes})

@@ -85,7 +85,7 @@ func browser(t *testing.T, complain func(string)) context.Context {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel = context.WithTimeout(ctx, time.Minute) // only now: the first call's limit would be the browser's
+	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute) // only now: the first call's limit would be the browser's
 	t.Cleanup(cancel)
 	return ctx
 }
