@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test deps lint bench soak mutants interop clean
+.PHONY: run build test deps lint bench soak mutants interop screens clean
 
 run: build ## start on embedded SQLite with a demo user, a demo client and the playground
 	./$(BIN) serve --dev
@@ -35,6 +35,9 @@ soak: deps ## the long runs; a short form of each is part of make test
 
 mutants: ## breaks the rule behind each line of the checklist and expects its test to go red; not part of make test
 	$(GO) run ./deploy/dev/mutants
+
+screens: deps ## a picture of every page, in docs/screens
+	FONTCONFIG_FILE=$(CURDIR)/deploy/dev/fonts.conf $(GO) test -count=1 -run '^TestScreens$$' ./templates -screens $(CURDIR)/docs/screens
 
 clean:
 	rm -rf bin

@@ -217,6 +217,7 @@ type browser struct {
 	client *http.Client
 	User   string // e-mail it signs in with
 	Deny   bool   // answers consent with deny
+	Choose string // session that it chooses among several accounts; "" for another account
 	Pages  []string
 }
 
@@ -300,6 +301,9 @@ func (b *browser) walk(target string) page {
 		case hasForm(p.Body, "login"):
 			b.Pages = append(b.Pages, "login")
 			p = b.submit(p, "login", url.Values{"username": {b.User}, "password": {password}})
+		case hasForm(p.Body, "accounts"):
+			b.Pages = append(b.Pages, "accounts")
+			p = b.submit(p, "accounts", url.Values{"account": {b.Choose}})
 		case hasForm(p.Body, "consent"):
 			b.Pages = append(b.Pages, "consent")
 			decision := "allow"

@@ -32,6 +32,9 @@ var importRules = map[string]struct {
 	"provider/keys":             {groundMay, groundWhy},
 	"provider/credential":       {groundMay, groundWhy},
 	"provider/interaction":      {groundMay, groundWhy},
+	"provider/mail":             {append(slices.Clone(groundMay), "templates"), "a mail is words and a queue; it knows no feature"},
+	"provider/ticket":           {append(slices.Clone(groundMay), "provider/opaque"), "a link is a random string with a row; what it does is the feature's that issued it"},
+	"provider/activity":         {append(slices.Clone(groundMay), "provider/mail", "provider/useragent", "templates"), "what happened is told in the log, on the account page and by mail"},
 	"provider/web":              {append(slices.Clone(leaf), "templates"), "the kernel knows pages and leaf packages; features bring the rest"},
 	"provider/claims":           {[]string{"storage"}, "what a claim may hold needs nobody: the command line and the account page ask the same rules"},
 	"provider/useragent":        {nil, "a leaf: words for a header"},
@@ -59,7 +62,7 @@ var importRules = map[string]struct {
 	"provider":                  {nil, "assembles everything; see the exception below"},
 	"cmd/gatehouse/doctor":      {[]string{"provider/rp"}, "the doctor sees what a client sees; what it needs of the store it states as an interface"},
 	"cmd/gatehouse":             {nil, "the place where concrete types meet; see the exception below"},
-	"cmd/gatehouse/config":      {[]string{"provider/seal", "provider/ratelimit", "provider/oauth", "provider/grant", "provider/upstream"}, "the typed tree is read by everyone and knows no one; the table of upstream types says what each of them needs"},
+	"cmd/gatehouse/config":      {[]string{"provider/seal", "provider/ratelimit", "provider/oauth", "provider/grant", "provider/upstream", "provider/mail"}, "the typed tree is read by everyone and knows no one; the table of upstream types says what each of them needs, and mail how its URL is written"},
 }
 
 var (
@@ -69,7 +72,8 @@ var (
 	groundMay  = slices.Clone(leaf)
 	groundWhy  = "ground packages import leaf packages and storage"
 	featureMay = append(slices.Clone(leaf), "provider/keys", "provider/credential", "provider/interaction", "provider/web", "templates", "provider/session", "provider/oauth",
-		"provider/opaque", "provider/redirect", "provider/client", "provider/clientauth", "provider/request", "provider/registration", "provider/claims", "provider/useragent")
+		"provider/opaque", "provider/redirect", "provider/client", "provider/clientauth", "provider/request", "provider/registration", "provider/claims", "provider/useragent",
+		"provider/mail", "provider/ticket", "provider/activity")
 	featureWhy = "features never import each other: they meet through an interaction id in a URL, or through storage"
 )
 
@@ -88,6 +92,7 @@ var libraryHomes = map[string][]string{
 	"github.com/jackc/pgx":          {"storage/postgres"},
 	"modernc.org/sqlite":            {"storage/sqlite"},
 	"github.com/spf13/viper":        {"cmd/gatehouse/config"},
+	"github.com/wneessen/go-mail":   {"provider/mail"},
 	"github.com/nicksnyder/go-i18n": {"templates"},
 	"github.com/pelletier/go-toml":  {"templates"},
 	"golang.org/x/text/language":    {"templates"},

@@ -22,7 +22,7 @@ const (
 )
 
 // Run does the background work until ctx ends: it watches for changes of other processes, purges expired rows, rotates signing keys, notes which clients are used, fetches
-// logos and delivers logout tokens.
+// logos, delivers logout tokens and sends mail.
 func (p *Provider) Run(ctx context.Context) error {
 	done := make(chan struct{})
 	jobs := []struct {
@@ -51,7 +51,12 @@ func (p *Provider) Run(ctx context.Context) error {
 		health := &jobHealth{log: p.options.Log, name: "deliver logout tokens"}
 		p.logout.Deliver(ctx, health.report)
 	}()
-	for range len(jobs) + 2 {
+	go func() {
+		defer func() { done <- struct{}{} }()
+		health := &jobHealth{log: p.options.Log, name: "send mail"}
+		p.mail.Run(ctx, health.report)
+	}()
+	for range len(jobs) + 3 {
 		<-done
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)

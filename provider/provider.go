@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"gatehouse/provider/activity"
 	"gatehouse/provider/audit"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/endpoint"
@@ -17,6 +18,7 @@ import (
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/keys"
 	"gatehouse/provider/logout"
+	"gatehouse/provider/mail"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/outbound"
 	"gatehouse/provider/ratelimit"
@@ -24,6 +26,7 @@ import (
 	"gatehouse/provider/seal"
 	"gatehouse/provider/session"
 	"gatehouse/provider/telemetry"
+	"gatehouse/provider/ticket"
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -63,6 +66,7 @@ type Options struct {
 	Upstreams []upstream.Config
 	// NoPassword leaves passwords out of the sign-in page, which needs Upstreams.
 	NoPassword bool
+	Mail       Mail
 	// Playground is mounted with --dev only; nil otherwise.
 	Playground web.Feature
 }
@@ -73,6 +77,13 @@ type Registration struct {
 	Profile string // of clients that register: strict or compatible; empty means strict
 	// ExpireUnused ends a registration that was never used, ExpireIdle one that was not used for so long.
 	ExpireUnused, ExpireIdle time.Duration
+}
+
+// Mail is how people get messages.
+type Mail struct {
+	// Carrier takes them to a mail server; nil means that none are sent.
+	Carrier       mail.Carrier
+	From, ReplyTo string
 }
 
 // KeyPolicy says which signing keys exist and which algorithm signs what.
@@ -107,8 +118,12 @@ type Provider struct {
 	logos     *registration.Logos
 	logout    *logout.Logout
 	upstreams *federation.Federation
+	mail      *mail.Mailer
+	tickets   *ticket.Tickets
+	activity  *activity.Log
 	metrics   *telemetry.Metrics
 	audit     *audit.Log
+	pages     *templates.Set
 	mux       *web.Mux
 	ping      lastPing
 }
@@ -119,6 +134,10 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		o.Now = time.Now
 	}
 	p := &Provider{options: o, metrics: telemetry.New()}
+	var err error
+	if p.pages, err = templates.Load(); err != nil {
+		return nil, fmt.Errorf("load templates: %w", err)
+	}
 	p.audit = audit.New(o.Log).CountWith(p.metrics.Event)
 	p.keys = keys.New(keys.Options{
 		Store: o.Store, Seal: o.Seal, Now: o.Now, Algorithms: o.Keys.Algorithms, RSABits: o.Keys.RSABits, RotateEvery: o.Keys.RotateEvery, LongestToken: LongestToken(o.Tokens, o.Resources),
@@ -138,6 +157,9 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.logos = registration.NewLogos(o.Outbound, p.store, o.Log, o.Now)
 	p.sessions = session.New(session.Options{Store: p.store, Idle: o.SessionIdle, Absolute: o.SessionAbsolute, Management: o.SessionManagement, Now: o.Now})
 	p.flows = interaction.New(interaction.Options{Store: p.store, Now: o.Now})
+	if err := p.correspond(); err != nil {
+		return nil, err
+	}
 	if err := p.federate(ctx); err != nil {
 		return nil, err
 	}
@@ -177,6 +199,20 @@ func (p *Provider) federate(ctx context.Context) error {
 	return f.Check(ctx)
 }
 
+// correspond sets up what tells people of things: mail, links that work once, and the list on the account page.
+func (p *Provider) correspond() (err error) {
+	o := p.options
+	p.mail, err = mail.New(mail.Options{
+		Store: p.store, Seal: o.Seal, Words: p.pages, Carrier: o.Mail.Carrier, Issuer: o.Issuer, From: o.Mail.From, ReplyTo: o.Mail.ReplyTo, Brand: o.Brand, Audit: p.audit, Now: o.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("set up mail: %w", err)
+	}
+	p.tickets = ticket.New(ticket.Options{Store: p.store, Users: p.store, Issuer: o.Issuer, Now: o.Now})
+	p.activity = activity.New(activity.Options{Store: p.store, Mailer: p.mail, Audit: p.audit, Log: o.Log, Now: o.Now})
+	return nil
+}
+
 // openPairwise loads the key of pairwise subjects, which is made once for the life of the database: with another one every user would be a stranger.
 func openPairwise(ctx context.Context, store storage.SecretStore, ring *seal.Ring) (*seal.SIV, error) {
 	key, err := seal.Secret(ctx, store, ring, "pairwise", 64)
@@ -202,18 +238,15 @@ func RevocationTTL(l oauth.Lifetimes, resources []oauth.Resource) time.Duration 
 
 func (p *Provider) assemble() error {
 	o := p.options
-	pages, err := templates.Load()
-	if err != nil {
-		return fmt.Errorf("load templates: %w", err)
-	}
+	var err error
 	p.mux, err = web.New(web.Options{
-		Issuer: o.Issuer, Templates: pages, Brand: o.Brand, CSRFKeys: o.Seal.Derive("csrf", 32), TrustedProxies: o.TrustedProxies, SameSite: o.SameSite,
+		Issuer: o.Issuer, Templates: p.pages, Brand: o.Brand, CSRFKeys: o.Seal.Derive("csrf", 32), TrustedProxies: o.TrustedProxies, SameSite: o.SameSite,
 		Log: o.Log, Metrics: p.metrics, Now: o.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("set up HTTP: %w", err)
 	}
-	p.mux.Static(pages.Assets())
+	p.mux.Static(p.pages.Assets())
 	p.mux.Health(p.Ready)
 	for _, feature := range p.features() {
 		feature.Mount(p.mux)

@@ -106,7 +106,7 @@ func TestRow20PromptValues(t *testing.T) {
 		})
 	}
 	for prompt, pages := range map[string]string{"login": "login", "consent": "consent", "login consent": "login consent", "consent login": "login consent",
-		"select_account": "login", " login  login ": "login", "select_account consent": "login consent"} {
+		"select_account": "accounts login", " login  login ": "login", "select_account consent": "accounts login consent"} {
 		t.Run("row 20 served "+prompt, func(t *testing.T) {
 			s := s.on(t)
 			b.Pages = nil
@@ -177,7 +177,7 @@ func TestRow21MaxAge(t *testing.T) {
 
 func TestRow22PromptLoginWithAnOldSession(t *testing.T) {
 	for name, values := range map[string]url.Values{"prompt=login": {"prompt": {"login"}}, "max_age": {"max_age": {"60"}}, "max_age=0": {"max_age": {"0"}},
-		"login and consent": {"prompt": {"login consent"}}, "select_account": {"prompt": {"select_account"}}} {
+		"login and consent": {"prompt": {"login consent"}}} {
 		t.Run("row 22 A15 "+name, func(t *testing.T) {
 			s := start(t, "memory", quickKeys, longSessions)
 			s.client()

@@ -31,7 +31,7 @@ var gallery = flag.String("gallery", "", "folder to write a picture of every pag
 const policy = "default-src 'none'; script-src 'nonce-bm9uY2Utb2YtdGhlLXBhZ2U'; style-src 'self'; img-src 'self' data:; " +
 	"frame-ancestors 'none'; base-uri 'none'; object-src 'none'; require-trusted-types-for 'script'"
 
-// serve answers /NAME with the example of that name and /static/ with the assets.
+// serve answers /LANGUAGE/NAME with the example of that name and /static/ with the assets.
 func serve(t *testing.T) *httptest.Server {
 	set := load(t)
 	mux := http.NewServeMux()
@@ -45,19 +45,34 @@ func serve(t *testing.T) *httptest.Server {
 		case FormPost, LogoutReturn, SigningOut:
 			e.layout.Nonce = "" // stays on the page
 		}
-		var body bytes.Buffer
-		if err := set.Render(&body, e.layout, e.page); err != nil {
-			t.Fatal(err)
+		for _, tag := range set.Languages() {
+			page := "/" + tag + "/" + e.name
+			e.layout.Lang, e.layout.Switch = tag, others(set.Languages(), tag, e.name)
+			var body bytes.Buffer
+			if err := set.Render(&body, e.layout, e.page); err != nil {
+				t.Fatal(err)
+			}
+			mux.HandleFunc(page, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				w.Header().Set("Content-Security-Policy", policy+"; frame-src https://notes.invalid https://cal.invalid")
+				_, _ = w.Write(body.Bytes())
+			})
 		}
-		mux.HandleFunc("/"+e.name, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			w.Header().Set("Content-Security-Policy", policy+"; frame-src https://notes.invalid https://cal.invalid")
-			_, _ = w.Write(body.Bytes())
-		})
 	}
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server
+}
+
+// others are links to an example in the languages that it is not shown in.
+func others(tags []string, shown, name string) []Switch {
+	var list []Switch
+	for _, tag := range tags {
+		if tag != shown {
+			list = append(list, Switch{Lang: tag, URL: "/" + tag + "/" + name})
+		}
+	}
+	return list
 }
 
 // browser starts one Chromium and returns its context; what it complains about is sent to complain.
@@ -90,14 +105,14 @@ func browser(t *testing.T, complain func(string)) context.Context {
 	return ctx
 }
 
-// prefer makes the page believe it has the focus and the person wants the light or the dark scheme.
+// prefer makes the page believe it has the focus and the person wants the light or the dark scheme, and nothing that moves.
 func prefer(scheme string) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		if _, err := cdp.Call(ctx, target, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
 			return err
 		}
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
 		})
 		return err
 	})
@@ -134,7 +149,7 @@ func TestRow18PagesFitAndCauseNoPolicyViolation(t *testing.T) {
 	for _, size := range sizes {
 		for _, scheme := range schemes {
 			for _, e := range examples() {
-				err := chromedp.Do(ctx, prefer(scheme), chromedp.EmulateViewport(size[0], size[1]), chromedp.Navigate(server.URL+"/"+e.name))
+				err := chromedp.Do(ctx, prefer(scheme), chromedp.EmulateViewport(size[0], size[1]), chromedp.Navigate(server.URL+"/en/"+e.name))
 				if err != nil {
 					t.Fatal(err)
 				}

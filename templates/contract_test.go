@@ -156,7 +156,7 @@ func TestA25LoginShowsClient(t *testing.T) {
 func TestConsentSaysWhoWhatAndWhere(t *testing.T) {
 	page := Consent{
 		Client: notes(), Account: "mira@northwind.example", Offline: true,
-		Scopes:       []ScopeView{{Name: "email"}, {Name: "x", Title: "Read your notes", Description: "All of them."}, {Name: "made.up"}},
+		Scopes:       []ScopeView{{Name: "email"}, {Name: "x", Title: Plain("Read your notes"), Description: Plain("All of them.")}, {Name: "made.up"}},
 		Resources:    []string{"https://api.notes.example/v1/"},
 		RedirectHost: "notes.example", SwitchAccount: "/login?interaction=i-1",
 	}
@@ -211,7 +211,7 @@ func TestMismatchShowsSentAndNearest(t *testing.T) {
 }
 
 func TestA26ErrorPageSpeaksPlainly(t *testing.T) {
-	_, tree := render(t, plainLayout(), Error{Status: 503, Heading: "Try again soon", Message: "We cannot reach our storage.", RequestID: "r-1", Continue: "https://notes.example/"})
+	_, tree := render(t, plainLayout(), Error{Status: 503, Heading: Plain("Try again soon"), Message: Plain("We cannot reach our storage."), RequestID: "r-1", Continue: "https://notes.example/"})
 	for id, want := range map[string]string{"error-heading": "Try again soon", "error-message": "We cannot reach our storage.", "request-id": "r-1"} {
 		if got := text(byID(tree, id)); got != want {
 			t.Errorf("#%s says %q, want %q", id, got, want)
@@ -302,7 +302,7 @@ func TestPermissionsAreReadFromWhoYouAreToWhatOutlivesTheVisit(t *testing.T) {
 		var got []string
 		for _, s := range list {
 			got = append(got, s.Name)
-			if s.Title == "" {
+			if s.Title.Empty() {
 				t.Errorf("%s: %s has no words", place, s.Name)
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// render returns the page as text and as a tree.
+// render returns the page as text and as a tree, as a browser without scripts reads it.
 func render(t testing.TB, l Layout, p Page) (string, *html.Node) {
 	t.Helper()
 	var body bytes.Buffer
@@ -16,7 +16,7 @@ func render(t testing.TB, l Layout, p Page) (string, *html.Node) {
 		t.Fatal(err)
 	}
 	text := body.String()
-	tree, err := html.Parse(strings.NewReader(text))
+	tree, err := html.ParseWithOptions(strings.NewReader(text), html.ParseOptionEnableScripting(false))
 	if err != nil {
 		t.Fatal(err)
 	}

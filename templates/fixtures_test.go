@@ -75,31 +75,35 @@ func providers() []UpstreamButton {
 // examples has every page at least once.
 func examples() []example {
 	client, long := notes(), longClient()
-	scopes := []ScopeView{{Name: "openid"}, {Name: "profile"}, {Name: "email"}, {Name: "notes.write", Title: "Read and change your notes", Description: "All notebooks, also shared ones."}}
+	scopes := []ScopeView{{Name: "openid"}, {Name: "profile"}, {Name: "email"}, {Name: "notes.write", Title: Plain("Read and change your notes"), Description: Plain("All notebooks, also shared ones.")}}
 	dev := mismatch()
 	dev.Registered = []string{"https://notes.example/oauth/callback", "https://staging.notes.example/oauth/callback"}
 	var list []example
 	add := func(name string, p Page) { list = append(list, example{name, p, plainLayout()}) }
 	add("login", Login{Password: true, Client: &client, Interaction: "i-1"})
-	add("login-error", Login{Password: true, Client: &client, Username: "mira@northwind.example", Error: Plain("The user name or the password is wrong. Check both and try again."), Interaction: "i-1"})
-	add("login-notice", Login{Password: true, Notice: Plain("Sign in again to go on. It has been a while."), Interaction: "i-1"})
+	add("login-error", Login{Password: true, Client: &client, Username: "mira@northwind.example", Error: Say("login.wrong"), Interaction: "i-1"})
+	add("login-notice", Login{Password: true, Notice: Say("login.again_to_link"), Interaction: "i-1"})
 	logo := notes()
 	logo.LogoURL = "/logo.svg"
 	add("login-logo", Login{Password: true, Client: &logo, Interaction: "i-1"})
+	add("accounts", Accounts{Client: &client, Interaction: "i-1", Accounts: []AccountChoice{
+		{Session: "s-1", User: UserView{Name: "Mira Álvarez", Email: "mira@northwind.example"}}, {Session: "s-2", User: UserView{Email: longEmail}}, {Session: "s-3", User: UserView{Username: "ops"}},
+	}})
+	add("accounts-plain", Accounts{Interaction: "i-1", Accounts: []AccountChoice{{Session: "s-1", User: UserView{Username: "mira"}}}})
 	add("login-long", Login{Password: true, Client: &long, Username: longEmail, Interaction: "i-1"})
 	add("login-providers", Login{Password: true, Client: &client, Upstreams: providers(), Interaction: "i-1"})
-	add("login-providers-error", Login{Password: true, Client: &client, Upstreams: providers()[:2], Username: "mira", Error: Plain("The user name or the password is wrong. Check both and try again."), Interaction: "i-1"})
+	add("login-providers-error", Login{Password: true, Client: &client, Upstreams: providers()[:2], Username: "mira", Error: Say("login.wrong"), Interaction: "i-1"})
 	add("login-providers-only", Login{Client: &client, Upstreams: providers()[:1], Interaction: "i-1"})
 	add("login-providers-long", Login{Password: true, Upstreams: []UpstreamButton{{ID: "long", Name: long.Name}, {ID: "dead", Name: long.Name, Down: true}}, Interaction: "i-1"})
-	add("login-locked", Login{Password: true, Client: &client, LockedName: longEmail, Notice: Plain("Sign in to this account once, so that your Google account can be added to it."), Interaction: "i-1"})
-	add("upstreamproblem", UpstreamProblem{Heading: "Google is not answering", Message: "Try again in a moment, or sign in another way.", Again: &providers()[0], Interaction: "i-1", Other: "/login?interaction=i-1", RequestID: "01937c2e-7a1b-7d5e-9f0a-3b1c2d4e5f60"})
-	add("upstreamproblem-back", UpstreamProblem{Heading: "This account is linked already", Message: "It belongs to a user here.", Back: true})
+	add("login-locked", Login{Password: true, Client: &client, LockedName: longEmail, Notice: Say("login.link_account", "Address", longEmail, "Provider", "Google"), Interaction: "i-1"})
+	add("upstreamproblem", UpstreamProblem{Heading: Say("upstream.unavailable", "Provider", "Google"), Message: Say("upstream.unavailable_more", "Provider", "Google"), Again: &providers()[0], Interaction: "i-1", Other: "/login?interaction=i-1", RequestID: "01937c2e-7a1b-7d5e-9f0a-3b1c2d4e5f60"})
+	add("upstreamproblem-back", UpstreamProblem{Heading: Say("upstream.linked"), Message: Say("upstream.linked_more", "Provider", "GitHub"), Back: true})
 	add("linkaccount", LinkAccount{Button: providers()[0], Account: "ada@example.com"})
-	add("upstreamproblem-bare", UpstreamProblem{Message: "Your account there is none of those that may come here.", Other: "/login?interaction=i-1"})
+	add("upstreamproblem-bare", UpstreamProblem{Message: Say("upstream.not_allowed_more", "Provider", "Google"), Other: "/login?interaction=i-1"})
 	add("consent", Consent{Client: client, Account: "mira@northwind.example", Scopes: scopes, Offline: true, Interaction: "i-1", RedirectHost: "notes.example", SwitchAccount: "/login?interaction=i-1", Resources: []string{"https://api.notes.example/v1"}})
 	add("consent-long", Consent{Client: long, Account: longEmail, Scopes: []ScopeView{{Name: "openid"}, {Name: "urn:example:" + strings.Repeat("averylongscope", 6)}}, Interaction: "i-1", RedirectHost: long.Host, SwitchAccount: "/login?interaction=i-1"})
-	add("error", Error{Status: 400, Heading: "This link has expired", Message: "You took longer than 30 minutes, or you opened it in another browser. Go back to the app and start again.", RequestID: "01937c2e-7a1b-7d5e-9f0a-3b1c2d4e5f60"})
-	add("error-details", Error{Status: 400, Heading: "The app sent a request that is not valid", Message: "You did nothing wrong. The people who make the app have to correct it.", RequestID: "01937c2e-7a1b-7d5e-9f0a-3b1c2d4e5f60", Details: []Pair{{"error", "invalid_request"}, {"error_description", "The parameter response_type is missing."}, {"client_id", "notes"}}, Continue: "https://notes.example/"})
+	add("error", Error{Status: 400, Heading: Say("error.elsewhere"), Message: Say("error.elsewhere_more"), RequestID: "01937c2e-7a1b-7d5e-9f0a-3b1c2d4e5f60"})
+	add("error-details", Error{Status: 400, Heading: Say("error.broken_link"), Message: Say("error.app_mistake"), RequestID: "01937c2e-7a1b-7d5e-9f0a-3b1c2d4e5f60", Details: []Pair{{"error", "invalid_request"}, {"error_description", "The parameter response_type is missing."}, {"client_id", "notes"}}, Continue: "https://notes.example/"})
 	add("mismatch", mismatch())
 	add("mismatch-dev", dev)
 	add("mismatch-none", RedirectMismatch{ClientID: "notes", Sent: "https://notes.example/" + strings.Repeat("long/", 30), RequestID: "01937c2e"})
@@ -115,7 +119,7 @@ func examples() []example {
 	add("logoutconfirm-bare", LogoutConfirm{})
 	add("logoutconfirm-long", LogoutConfirm{Account: longEmail, App: long.Name, Fault: "post_logout_redirect_uri needs an id_token_hint. Send the ID token that the app got when the user signed in."})
 	add("logoutreturn", LogoutReturn{Fields: []Pair{{"state", "s"}}})
-	add("done", Done{Heading: "This sign-in is already finished", Message: "You can close this window, or go back to the app."})
+	add("done", Done{Heading: Say("error.finished"), Message: Say("error.finished_more")})
 	add("interstitial", Interstitial{Host: "notes.example", URL: "https://notes.example/cb?error=invalid_scope", ErrorText: "The app asked for a permission that does not exist."})
 	return list
 }

@@ -15,14 +15,14 @@ type LogoutConfirm struct {
 }
 
 func (LogoutConfirm) Template() string { return "logoutconfirm" }
-func (LogoutConfirm) Title() Text      { return Plain("Sign out?") }
+func (LogoutConfirm) Title() Text      { return Say("logout.title") }
 
 // LogoutReturn lets a browser that was sent here from another site, and so without its cookies, come back with them: form id logout-return (button continue) posts
 // Fields to {Base}/oauth2/logout, by itself where scripts run.
 type LogoutReturn struct{ Fields []Pair }
 
 func (LogoutReturn) Template() string { return "logoutreturn" }
-func (LogoutReturn) Title() Text      { return Plain("Signing out") }
+func (LogoutReturn) Title() Text      { return Say("logout.under_way") }
 
 // Frame shows a page of a client inside one of ours, unseen. URL must have been validated; Render refuses any that is not http or https.
 type Frame struct {
@@ -44,7 +44,7 @@ type SignedOut struct {
 }
 
 func (SignedOut) Template() string { return "signedout" }
-func (SignedOut) Title() Text      { return Plain("You are signed out") }
+func (SignedOut) Title() Text      { return Say("logout.done") }
 
 // Host is where Next leads.
 func (s SignedOut) Host() string { return hostOf(string(s.Next)) }
@@ -69,7 +69,7 @@ type SigningOut struct {
 }
 
 func (SigningOut) Template() string { return "signingout" }
-func (SigningOut) Title() Text      { return Plain("Signing out") }
+func (SigningOut) Title() Text      { return Say("logout.under_way") }
 
 // Host is where Next leads.
 func (s SigningOut) Host() string { return hostOf(string(s.Next)) }
@@ -77,7 +77,7 @@ func (s SigningOut) Host() string { return hostOf(string(s.Next)) }
 // Link is the href attribute of Next.
 func (s SigningOut) Link() template.HTMLAttr { return urlAttribute("href", s.Next) }
 
-// Refresh is the content attribute of a meta element that goes to Next. The address begins with its scheme, so browsers see no quote around it.
+// Refresh is the content attribute of a meta element, for browsers without scripts alone, that goes to Next. The address begins with its scheme, so browsers see no quote around it.
 func (s SigningOut) Refresh() template.HTMLAttr {
 	return urlAttribute("content", "4;url="+s.Next)
 }
@@ -108,4 +108,4 @@ func urlAttribute(name string, value template.URL) template.HTMLAttr {
 type CheckSession struct{ Cookie string }
 
 func (CheckSession) Template() string { return "checksession" }
-func (CheckSession) Title() Text      { return Plain("Session") }
+func (CheckSession) Title() Text      { return Say("logout.session") }

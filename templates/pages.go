@@ -68,7 +68,10 @@ func (l Login) FocusName() bool     { return l.focused() && l.Name() == "" }
 func (l Login) FocusPassword() bool { return l.focused() && l.Name() != "" }
 
 // ScopeView is one permission in plain words. With an empty Title the words of DescribeScope are shown.
-type ScopeView struct{ Name, Title, Description string }
+type ScopeView struct {
+	Name               string
+	Title, Description Text
+}
 
 // Consent asks whether a client may have what it asks for. Form id consent posts decision (allow or
 // deny, the ids of its two buttons), interaction and csrf to {Base}/consent.
@@ -84,7 +87,7 @@ type Consent struct {
 }
 
 func (Consent) Template() string { return "consent" }
-func (c Consent) Title() Text    { return Plain("Allow access for " + c.Client.Label()) }
+func (c Consent) Title() Text    { return Say("consent.title", "Client", c.Client.Label()) }
 
 // Permissions are the scopes in words; access that outlives the session is always among them.
 func (c Consent) Permissions() []ScopeView {
@@ -98,8 +101,8 @@ func (c Consent) Permissions() []ScopeView {
 // Error is the page of a request that cannot go on.
 type Error struct {
 	Status    int
-	Heading   string // "" is "Something went wrong"
-	Message   string // what happened and what to do, in plain words
+	Heading   Text // empty is "Something went wrong"
+	Message   Text // what happened and what to do, in plain words
 	RequestID string
 	Details   []Pair // technical facts for developers; never secrets
 	Continue  string // optional link, http(s) or local
@@ -107,10 +110,10 @@ type Error struct {
 
 func (Error) Template() string { return "error" }
 func (e Error) Title() Text {
-	if e.Heading == "" {
-		return Plain("Something went wrong")
+	if e.Heading.Empty() {
+		return Say("error.heading")
 	}
-	return Plain(e.Heading)
+	return e.Heading
 }
 
 // Difference is one part of a redirect URI that differs from the registered one.
@@ -134,7 +137,7 @@ type RedirectMismatch struct {
 }
 
 func (RedirectMismatch) Template() string { return "mismatch" }
-func (RedirectMismatch) Title() Text      { return Plain("This sign-in link does not work") }
+func (RedirectMismatch) Title() Text      { return Say("error.broken_link") }
 
 // Label is the name to show for the client.
 func (m RedirectMismatch) Label() string {
@@ -169,7 +172,7 @@ type FormPost struct {
 }
 
 func (FormPost) Template() string { return "formpost" }
-func (FormPost) Title() Text      { return Plain("One moment") }
+func (FormPost) Title() Text      { return Say("formpost.title") }
 
 // Host is where the form goes.
 func (f FormPost) Host() string { return hostOf(string(f.Action)) }
@@ -201,14 +204,14 @@ func loopback(host string) bool {
 }
 
 // Done ends a flow that has nowhere else to go: already finished, cancelled.
-type Done struct{ Heading, Message string }
+type Done struct{ Heading, Message Text }
 
 func (Done) Template() string { return "done" }
 func (d Done) Title() Text {
-	if d.Heading == "" {
-		return Plain("All done")
+	if d.Heading.Empty() {
+		return Say("done.title")
 	}
-	return Plain(d.Heading)
+	return d.Heading
 }
 
 // Interstitial stands before a redirect that an openly registered client could abuse: it
@@ -222,7 +225,7 @@ type Interstitial struct {
 }
 
 func (Interstitial) Template() string { return "interstitial" }
-func (i Interstitial) Title() Text    { return Plain("Continue to " + i.Host + "?") }
+func (i Interstitial) Title() Text    { return Say("interstitial.title", "Host", i.Host) }
 
 // Target is the action of the form that posts Params.
 func (i Interstitial) Target() template.HTMLAttr { return FormPost{Action: i.URL}.Target() }

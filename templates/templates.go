@@ -14,7 +14,7 @@ import (
 	"sync"
 )
 
-//go:embed html/*.html static locales
+//go:embed html/*.html mail static locales
 var files embed.FS
 
 // Page is the content of one page. Template names its file in html/ without the ending; Title is what
@@ -60,6 +60,7 @@ type Set struct {
 	languages map[string]*language
 	matching  func() matching
 	assets    assets
+	mails     mailLayouts
 }
 
 // shared are the files of html/ that are parsed into every page and are no pages themselves.
@@ -87,7 +88,11 @@ func loadFrom(files fs.FS) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{languages: languages, assets: hashed}
+	mails, err := loadMailLayouts(files)
+	if err != nil {
+		return nil, err
+	}
+	set := &Set{languages: languages, assets: hashed, mails: mails}
 	set.matching = sync.OnceValue(func() matching { return newMatching(set.Languages()) })
 	pages, err := set.parse(files)
 	if err != nil {

@@ -122,10 +122,17 @@ func (l *language) markup(id string, pairs ...any) (template.HTML, error) {
 	return template.HTML(strings.NewReplacer(slots...).Replace(template.HTMLEscapeString(words))), nil
 }
 
-// strong, code and anchor make the markup that stands inside of sentences. An empty id leaves the attribute out.
+// strong, host, span, time, code and anchor make the markup that stands inside of sentences. An empty id leaves the attribute out.
 func strong(id, words string) template.HTML { return element("strong", id, "", words) }
 
 func host(id, words string) template.HTML { return element("strong", id, "host", words) }
+
+func span(id, class, words string) template.HTML { return element("span", id, class, words) }
+
+// timeElement is a time for machines and, in words, for people.
+func timeElement(machine, words string) template.HTML {
+	return template.HTML(`<time datetime="` + template.HTMLEscapeString(machine) + `">` + template.HTMLEscapeString(words) + `</time>`)
+}
 
 func code(words string) template.HTML { return element("code", "", "", words) }
 
@@ -165,14 +172,15 @@ func (l *language) moment(t time.Time) (string, error) {
 	return l.look("date.moment", map[string]any{"Date": day, "Time": t.UTC().Format("15:04")})
 }
 
-// dayElement and timeElement are date and moment as elements that programs can read, too.
-func (l *language) dayElement(t time.Time) (template.HTML, error) { return timeElement(t, l.date) }
+// dateElement and momentElement are date and moment as elements that programs can read, too.
+func (l *language) dateElement(t time.Time) (template.HTML, error) {
+	words, err := l.date(t)
+	return timeElement(machine(t), words), err
+}
 
-func (l *language) timeElement(t time.Time) (template.HTML, error) { return timeElement(t, l.moment) }
-
-func timeElement(t time.Time, words func(time.Time) (string, error)) (template.HTML, error) {
-	text, err := words(t)
-	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `">` + template.HTMLEscapeString(text) + `</time>`), err
+func (l *language) momentElement(t time.Time) (template.HTML, error) {
+	words, err := l.moment(t)
+	return timeElement(machine(t), words), err
 }
 
 // duration is a length of time in words, rounded up to the largest unit of which there are at least two, or one exactly.

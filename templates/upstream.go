@@ -3,6 +3,7 @@ package templates
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -27,10 +28,13 @@ type IdentityView struct {
 	Removable  bool // false: it is the only way in
 }
 
+// Described is the provider's name and what the person knows the account by.
+func (i IdentityView) Described() string { return strings.TrimSpace(i.Name + " " + i.Label) }
+
 // UpstreamProblem says why a sign-in at a provider came to nothing. Form id upstream-{ID} of Again is that of UpstreamButton.
 type UpstreamProblem struct {
-	Heading     string          // "" is "You are not signed in"
-	Message     string          // what happened and what to do, in our own words
+	Heading     Text            // empty is "You are not signed in"
+	Message     Text            // what happened and what to do, in our own words
 	Again       *UpstreamButton // nil: to try again would not help
 	Interaction string
 	Other       string // local path, including Base, to other ways to sign in; "" leaves them out
@@ -40,10 +44,10 @@ type UpstreamProblem struct {
 
 func (UpstreamProblem) Template() string { return "upstreamproblem" }
 func (p UpstreamProblem) Title() Text {
-	if p.Heading == "" {
-		return Plain("You are not signed in")
+	if p.Heading.Empty() {
+		return Say("upstream.not_signed_in")
 	}
-	return Plain(p.Heading)
+	return p.Heading
 }
 
 // LinkAccount asks whether to go to a provider and sign in there, so that the account there can be used here. Form id link posts upstream, confirm and csrf to {Base}/account/link.
@@ -53,7 +57,7 @@ type LinkAccount struct {
 }
 
 func (LinkAccount) Template() string { return "linkaccount" }
-func (p LinkAccount) Title() Text    { return Plain("Link " + p.Button.Name) }
+func (p LinkAccount) Title() Text    { return Say("upstream.link_title", "Provider", p.Button.Name) }
 
 // markStyles are the providers whose marks the pages have.
 var markStyles = []string{"google", "github", "microsoft", "apple", "gitlab"}

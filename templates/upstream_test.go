@@ -126,7 +126,7 @@ func TestProvidersComeBeforeThePasswordInTheOrderOfTheKeyboard(t *testing.T) {
 func TestUpstreamProblemShowsTheWaysOn(t *testing.T) {
 	layout := plainLayout()
 	layout.Base = "/x"
-	_, tree := render(t, layout, UpstreamProblem{Heading: "You cancelled", Message: "Nothing has changed.", Again: &providers()[0], Interaction: "i-1", Other: "/x/login?interaction=i-1", RequestID: "r-1"})
+	_, tree := render(t, layout, UpstreamProblem{Heading: Plain("You cancelled"), Message: Plain("Nothing has changed."), Again: &providers()[0], Interaction: "i-1", Other: "/x/login?interaction=i-1", RequestID: "r-1"})
 	for id, want := range map[string]string{"error-heading": "You cancelled", "error-message": "Nothing has changed.", "request-id": "r-1"} {
 		if got := text(byID(tree, id)); got != want {
 			t.Errorf("#%s says %q, want %q", id, got, want)
@@ -138,7 +138,7 @@ func TestUpstreamProblemShowsTheWaysOn(t *testing.T) {
 	if form := byID(tree, "upstream-google"); attr(form, "action") != "/x/upstream/google/start" || fields(form)["interaction"] != "i-1" {
 		t.Errorf("try again: %+v", form)
 	}
-	_, tree = render(t, layout, UpstreamProblem{Message: "m", Other: "https://evil.example/"})
+	_, tree = render(t, layout, UpstreamProblem{Message: Plain("m"), Other: "https://evil.example/"})
 	if byID(tree, "other-ways") != nil || len(named(tree, "form")) != 0 || text(byID(tree, "error-heading")) != "You are not signed in" {
 		t.Error("a bare page has links, forms or no heading")
 	}

@@ -19,10 +19,7 @@ import (
 	"gatehouse/provider/web/webtest"
 )
 
-var (
-	gallery = flag.String("gallery", "", "folder to write a picture of every page of the running program to")
-	screens = flag.String("screens", "", "folder to write the pictures of the documentation to")
-)
+var gallery = flag.String("gallery", "", "folder to write a picture of every page of the running program to")
 
 // newcomer is the program as a newcomer starts it: a process in an empty folder.
 type newcomer struct {
@@ -202,7 +199,7 @@ func TestEveryPageOfTheProgramFits(t *testing.T) {
 	authorize, others := p.shop(), p.serveApps(t)
 	for name, size := range map[string][2]int64{"1280": {1280, 800}, "390": {390, 844}} {
 		for _, scheme := range []string{"light", "dark"} {
-			if *gallery == "" && *screens == "" && (name == "390") != (scheme == "dark") {
+			if *gallery == "" && (name == "390") != (scheme == "dark") {
 				continue // the other two have the same layout
 			}
 			t.Run(name+" "+scheme, func(t *testing.T) {
@@ -213,9 +210,6 @@ func TestEveryPageOfTheProgramFits(t *testing.T) {
 					b.Fits()
 					if *gallery != "" {
 						b.Picture(filepath.Join(*gallery, page+"-"+name+"-"+scheme+".png"), true)
-					}
-					if *screens != "" && name == "1280" && scheme == "light" && (page == "login" || page == "consent") {
-						b.Picture(filepath.Join(*screens, page+".png"), page == "consent")
 					}
 				}
 				p.walk(t, b, authorize, look)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,7 +9,9 @@ import (
 	"strings"
 
 	"gatehouse/cmd/gatehouse/config"
+	"gatehouse/provider"
 	"gatehouse/provider/client"
+	"gatehouse/provider/mail"
 	"gatehouse/provider/playground"
 	"gatehouse/provider/seal"
 	"gatehouse/provider/web"
@@ -20,13 +23,16 @@ const (
 	demoEmail        = "demo@example.com"
 	demoClient       = "demo"
 	playgroundClient = "playground"
+	// boxSize is how many messages the mailbox keeps.
+	boxSize = 200
 )
 
-// demo is what --dev adds: a user, a client for the newcomer's own application, and the playground with a client of its own.
+// demo is what --dev adds: a user, a client for the newcomer's own application, the playground with a client of its own, and a mailbox in place of a mail server.
 type demo struct {
 	config *config.Config
 	store  storage.Store
 	ring   *seal.Ring
+	box    *mail.Box
 	secret string        // of the playground's client
 	ready  chan struct{} // closed when secret is set, or never will be
 }
@@ -35,6 +41,7 @@ type demo struct {
 type welcome struct {
 	Issuer       string `json:"issuer"`
 	Playground   string `json:"playground"`
+	Mailbox      string `json:"mailbox"`
 	Username     string `json:"username,omitempty"`
 	Password     string `json:"password,omitempty"`
 	ClientID     string `json:"client_id,omitempty"`
@@ -42,20 +49,25 @@ type welcome struct {
 }
 
 func newDemo(c *config.Config, store storage.Store, ring *seal.Ring) *demo {
-	return &demo{config: c, store: store, ring: ring, ready: make(chan struct{})}
+	return &demo{config: c, store: store, ring: ring, box: mail.NewBox(boxSize), ready: make(chan struct{})}
 }
 
 func (d *demo) playground() web.Feature {
-	return playground.New(playground.Options{Issuer: d.config.Issuer, Client: func() (id, secret string) {
+	return playground.New(playground.Options{Issuer: d.config.Issuer, Mailbox: d.box, Client: func() (id, secret string) {
 		<-d.ready
 		return playgroundClient, d.secret
 	}})
 }
 
+// mail puts into the mailbox of the playground what would be sent.
+func (d *demo) mail() provider.Mail {
+	return provider.Mail{Carrier: d.box, From: cmp.Or(d.config.Mail.From, "no-reply@localhost"), ReplyTo: d.config.Mail.ReplyTo}
+}
+
 // begin creates what is missing and greets. It runs after the port is open, so that start does not wait for it.
 func (d *demo) begin(ctx context.Context, p *program) error {
 	defer close(d.ready)
-	w := welcome{Issuer: d.config.Issuer, Playground: playground.PostLogoutRedirectURI(d.config.Issuer)}
+	w := welcome{Issuer: d.config.Issuer, Playground: playground.PostLogoutRedirectURI(d.config.Issuer), Mailbox: playground.MailURL(d.config.Issuer)}
 	empty, err := d.empty(ctx)
 	if err != nil {
 		return err
@@ -166,6 +178,7 @@ func (d *demo) greet(ctx context.Context, p *program, w welcome) error {
 	fmt.Fprintln(&b)
 	line("Gatehouse", w.Issuer)
 	line("Playground", w.Playground)
+	line("Mailbox", w.Mailbox)
 	fmt.Fprintln(&b)
 	if w.Password != "" {
 		line("Sign in as", w.Username)

@@ -21,6 +21,7 @@ import (
 
 	"gatehouse/cmd/gatehouse/config"
 	"gatehouse/provider"
+	"gatehouse/provider/mail"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 )
@@ -92,13 +93,11 @@ func (p *program) serveOn(ctx context.Context, c *config.Config, log *slog.Logge
 		return err
 	}
 	var d *demo
-	var playground web.Feature
 	if dev {
 		d = newDemo(c, store, ring)
-		playground = d.playground()
 	}
 	s := &server{config: c, log: log}
-	if s.provider, err = openProvider(ctx, c, store, ring, log, playground); err != nil {
+	if s.provider, err = openProvider(ctx, c, store, ring, log, d); err != nil {
 		return err
 	}
 	return s.run(ctx, public, ops, func(ctx context.Context) error {
@@ -207,6 +206,9 @@ func doubts(c *config.Config, listening net.Addr) []string {
 	}
 	if u.Scheme == "https" && c.Server.TLS.Cert == "" && len(c.Server.TrustedProxies) == 0 {
 		out = append(out, "the issuer is https and this listener is not, but server.trusted_proxies is empty; all users will share the rate limits of the proxy's address")
+	}
+	if server, err := mail.ParseURL(c.Mail.URL); err == nil && server.Exposed() {
+		out = append(out, "mail.url has tls=off; whoever is on the way to the mail server can read its password and every link that is sent")
 	}
 	return out
 }

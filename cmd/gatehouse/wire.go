@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"gatehouse/provider"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/keys"
+	"gatehouse/provider/mail"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/outbound"
 	"gatehouse/provider/ratelimit"
@@ -101,11 +103,19 @@ func (p *program) withKeys(c *cobra.Command, do func(context.Context, *config.Co
 	})
 }
 
-// openProvider assembles the server over an open store.
-func openProvider(ctx context.Context, c *config.Config, store storage.Store, ring *seal.Ring, log *slog.Logger, playground web.Feature) (*provider.Provider, error) {
+// openProvider assembles the server over an open store. d is what --dev adds, nil without.
+func openProvider(ctx context.Context, c *config.Config, store storage.Store, ring *seal.Ring, log *slog.Logger, d *demo) (*provider.Provider, error) {
 	client, err := openOutbound(c)
 	if err != nil {
 		return nil, err
+	}
+	post, err := openMail(c)
+	if err != nil {
+		return nil, err
+	}
+	var playground web.Feature
+	if d != nil {
+		playground, post = d.playground(), d.mail()
 	}
 	k, b := c.Keys, c.Branding
 	return provider.New(ctx, provider.Options{
@@ -119,7 +129,7 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		Keys:      provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
 		Upstreams: upstreams(c), NoPassword: !c.Login.Password,
 		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
-		Limits: limits(c.Limits), Playground: playground,
+		Limits: limits(c.Limits), Mail: post, Playground: playground,
 	})
 }
 
@@ -129,6 +139,24 @@ func openOutbound(c *config.Config) (*outbound.Client, error) {
 		return nil, fmt.Errorf("set up outgoing requests: %w", err)
 	}
 	return client, nil
+}
+
+// openMail is the way to the configured mail server, which nobody talks to yet.
+func openMail(c *config.Config) (provider.Mail, error) {
+	if c.Mail.URL == "" {
+		return provider.Mail{}, nil
+	}
+	server, err := mail.ParseURL(c.Mail.URL)
+	if err != nil {
+		return provider.Mail{}, fmt.Errorf("read mail.url, which %w", err)
+	}
+	if server.Roots, err = outbound.Roots(c.Outbound.CAFile); err != nil {
+		return provider.Mail{}, fmt.Errorf("set up mail: %w", err)
+	}
+	if u, err := url.Parse(c.Issuer); err == nil {
+		server.Helo = u.Hostname()
+	}
+	return provider.Mail{Carrier: server, From: c.Mail.From, ReplyTo: c.Mail.ReplyTo}, nil
 }
 
 func sameSite(word string) http.SameSite {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need and does not have yet: a PostgreSQL server, Chromium, Node.js 20 and a C compiler for the race detector, from Debian or Ubuntu;
-# and the libraries of interop/package-lock.json from the npm registry. Without Node.js 20 the tests of those libraries are skipped, except in CI.
+# and the libraries of interop/package-lock.json, axe-core among them, from the npm registry. Without Node.js 20 the tests of those libraries are skipped, except in CI.
 set -eu
 want=
 command -v gcc >/dev/null || want="$want gcc libc6-dev"
@@ -8,6 +8,8 @@ ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/d
 command -v chromium >/dev/null || want="$want chromium"
 command -v node >/dev/null || want="$want nodejs"
 command -v npm >/dev/null || want="$want npm"
+# The pictures of docs/screens have this font; tests do not need it.
+! command -v apt-get >/dev/null || [ -e /usr/share/fonts/opentype/inter/Inter-Regular.otf ] || want="$want fonts-inter"
 if [ -n "$want" ]; then
 	if ! command -v apt-get >/dev/null; then
 		echo "Please install:$want" >&2

@@ -94,7 +94,7 @@ func (a *Account) signIn(w http.ResponseWriter, r *http.Request) error {
 			return fmt.Errorf("limit sign-ins: %w", err)
 		}
 		if !allowed {
-			return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Message: "Too many sign-ins were started from this network. Wait a moment and try again."}
+			return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Text: templates.Say("error.starts")}
 		}
 	}
 	flow, err := a.Flows.Start(r.Context(), storage.Interaction{Kind: storage.InteractionAccount, ReturnTo: interaction.ReturnAccount, Binder: web.Binder(w, r)})
@@ -108,7 +108,7 @@ func (a *Account) signIn(w http.ResponseWriter, r *http.Request) error {
 func (a *Account) disconnect(w http.ResponseWriter, r *http.Request) error {
 	clientID := r.PostFormValue("client_id")
 	if !identifier(clientID) {
-		return web.BadRequest("Name the app to disconnect.")
+		return web.BadRequest(templates.Say("account.name_app"))
 	}
 	return a.act(w, r, func(ctx context.Context, subject string) error {
 		if err := a.Consents.RevokeConsent(ctx, subject, clientID); err != nil {
@@ -123,7 +123,7 @@ func (a *Account) disconnect(w http.ResponseWriter, r *http.Request) error {
 func (a *Account) dismiss(w http.ResponseWriter, r *http.Request) error {
 	id := r.PostFormValue("notice")
 	if !identifier(id) {
-		return web.BadRequest("Name the notice to dismiss.")
+		return web.BadRequest(templates.Say("account.name_notice"))
 	}
 	return a.act(w, r, func(ctx context.Context, subject string) error {
 		if err := a.Notices.DismissNotice(ctx, subject, id); err != nil {
@@ -207,7 +207,7 @@ func (a *Account) notices(ctx context.Context, subject string) ([]templates.Noti
 		if err == nil && client.Name != "" {
 			name = client.Name
 		}
-		if text := noticeText(n.Kind, name); text != "" {
+		if text := noticeText(n.Kind, name); !text.Empty() {
 			views = append(views, templates.NoticeView{ID: n.ID, Text: text})
 		}
 	}
@@ -215,11 +215,11 @@ func (a *Account) notices(ctx context.Context, subject string) ([]templates.Noti
 }
 
 // noticeText says what happened in words for the user; empty for a kind that this version does not know.
-func noticeText(kind, app string) string {
+func noticeText(kind, app string) templates.Text {
 	if kind != "refresh_reuse" {
-		return ""
+		return templates.Text{}
 	}
-	return "A sign-in of " + app + " was used twice, as if it had been copied. We ended the app's access to be safe; sign in to it again if you use it. If this keeps happening, disconnect it."
+	return templates.Say("account.reuse", "App", app)
 }
 
 func user(u *storage.User) templates.UserView {

@@ -203,6 +203,9 @@ func (b *browser) walk(p *page) *page {
 			b.Steps = append(b.Steps, "login")
 			b.s.Clock.Advance(tick)
 			p = b.submit(p, "login", "sign-in", values{"username": b.person.Email, "password": password})
+		case p.form("accounts") != nil:
+			b.Steps = append(b.Steps, "accounts")
+			p = b.submit(p, "accounts", "another", nil)
 		case p.form("consent") != nil:
 			b.Steps = append(b.Steps, "consent")
 			p = b.submit(p, "consent", map[bool]string{false: "allow", true: "deny"}[b.Deny], nil)

@@ -28,7 +28,7 @@ type Options struct {
 		GrantConsent(ctx context.Context, c *storage.Consent) error
 	}
 	// Describe says in plain words what a scope allows; nil leaves it to the templates.
-	Describe func(scope string) (title, description string)
+	Describe func(scope string) (title, description templates.Text)
 	Audit    *audit.Log
 }
 
@@ -77,7 +77,7 @@ func (c *Consent) decide(w http.ResponseWriter, r *http.Request) error {
 	case "deny":
 		event.Name, proof, value = "consent.denied", interaction.ProofDenied, "1"
 	default:
-		return web.BadRequest("Choose to allow or to deny.")
+		return web.BadRequest(templates.Say("consent.choose"))
 	}
 	err = c.Flows.Update(r.Context(), req.flow.ID, func(i *storage.Interaction) error {
 		interaction.Pin(i, subject, req.current.Session.ID)
@@ -169,11 +169,11 @@ func (c *Consent) leave(w http.ResponseWriter, r *http.Request, id string, err e
 	case err == nil:
 		return c.back(w, r, id)
 	case errors.Is(err, storage.ErrConsumed):
-		return web.Render(w, r, http.StatusOK, templates.Done{Heading: "Already finished", Message: "This request was answered before. Go back to the app; if it still waits, start again from there."})
+		return web.Render(w, r, http.StatusOK, templates.Done{Heading: templates.Say("error.finished"), Message: templates.Say("consent.finished")})
 	case errors.Is(err, interaction.ErrOtherBrowser), errors.Is(err, storage.ErrNotFound):
 		return web.Render(w, r, http.StatusForbidden, templates.Error{
-			Status: http.StatusForbidden, Heading: "This request cannot go on here", RequestID: web.RequestID(r.Context()),
-			Message: "It was started in another browser, or too long ago. Go back to the app and start again.",
+			Status: http.StatusForbidden, Heading: templates.Say("error.request_elsewhere"), RequestID: web.RequestID(r.Context()),
+			Message: templates.Say("error.elsewhere_more"),
 		})
 	}
 	return err

@@ -111,8 +111,8 @@ func TestAllowStoresTheConsentAndProvesIt(t *testing.T) {
 		}
 	}
 	for _, scope := range []string{"openid", "email", "offline_access"} {
-		if title, _ := templates.DescribeScope(scope); !strings.Contains(page.Body, title) {
-			t.Errorf("the page does not say that %q is asked for", title)
+		if !strings.Contains(page.Body, title(t, scope)) {
+			t.Errorf("the page does not say that %q is asked for", scope)
 		}
 	}
 	if _, err := s.store.Consent(t.Context(), "alice", "shop"); !errors.Is(err, storage.ErrNotFound) {
@@ -340,4 +340,19 @@ func TestClientThatIsGoneLeadsBackToAuthorize(t *testing.T) {
 			t.Errorf("%s: %d to %q", name, p.Status, p.Location())
 		}
 	}
+}
+
+// title is what the page calls a scope.
+func title(t *testing.T, scope string) string {
+	t.Helper()
+	pages, err := templates.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := templates.DescribeScope(scope)
+	words, err := pages.Say("en", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return words
 }

@@ -175,8 +175,8 @@ func (e *Endpoints) state(ctx context.Context, req *request.Authorize, current *
 		Now: e.Now(), Prompt: req.Prompt, MaxAge: req.MaxAge, HintSubjects: req.HintSubjects, FirstParty: req.Client.FirstParty,
 		AlwaysAsk: alwaysAsk(req), Offline: req.Has("offline_access"), EssentialACR: req.EssentialACR, ReachableACR: e.ACRValues,
 	}
-	if slices.Contains(req.Prompt, "select_account") && (flow == nil || flow.Proofs[interaction.ProofLogin] == "") {
-		// With one account a browser, choosing another means signing in again. Who has done so in this interaction has chosen, also at a provider that did not ask for a password.
+	if interaction.ChoiceDue(flow, req.Prompt) {
+		// The sign-in page lets people choose, or sign in as another. Who has done either in this interaction has chosen, also at a provider that did not ask for a password.
 		state.Prompt = append(slices.Clone(req.Prompt), "login")
 	}
 	if flow != nil {
@@ -255,7 +255,7 @@ func (e *Endpoints) limitInteractions(r *http.Request) error {
 		return err
 	}
 	if !allowed {
-		return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Message: "Too many sign-ins were started from this network. Wait a moment and try again."}
+		return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Text: templates.Say("error.starts")}
 	}
 	return nil
 }
@@ -283,12 +283,12 @@ func (e *Endpoints) consume(w http.ResponseWriter, r *http.Request, flow *storag
 }
 
 func alreadyFinished(w http.ResponseWriter, r *http.Request) error {
-	return web.Render(w, r, http.StatusOK, templates.Done{Heading: "Already finished", Message: "This sign-in was completed before. Go back to the app; if it still asks you to sign in, start again from there."})
+	return web.Render(w, r, http.StatusOK, templates.Done{Heading: templates.Say("error.finished"), Message: templates.Say("error.finished_more")})
 }
 
 func startAgain(w http.ResponseWriter, r *http.Request) error {
 	return web.Render(w, r, http.StatusForbidden, templates.Error{
-		Status: http.StatusForbidden, Heading: "This sign-in cannot go on here", RequestID: web.RequestID(r.Context()),
-		Message: "It was started in another browser, or too long ago. Go back to the app and start again.",
+		Status: http.StatusForbidden, Heading: templates.Say("error.elsewhere"), RequestID: web.RequestID(r.Context()),
+		Message: templates.Say("error.elsewhere_more"),
 	})
 }

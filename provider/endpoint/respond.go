@@ -122,8 +122,8 @@ func (e *Endpoints) refusalPage(w http.ResponseWriter, r *http.Request, wire oau
 	web.Annotate(r, "cause", wire.Description)
 	e.Audit.Record(r.Context(), audit.Event{Name: "authorize.refused", Result: "refused", Reason: wire.Code})
 	return web.Render(w, r, http.StatusBadRequest, templates.Error{
-		Status: http.StatusBadRequest, Heading: "This sign-in link does not work", RequestID: web.RequestID(r.Context()),
-		Message: "The app that sent you here made a mistake in its request. " + wire.Description, Details: []templates.Pair{{Name: "error", Value: wire.Code}},
+		Status: http.StatusBadRequest, Heading: templates.Say("error.broken_link"), RequestID: web.RequestID(r.Context()), Message: templates.Say("error.app_mistake"),
+		Details: []templates.Pair{{Name: "error", Value: wire.Code}, {Name: "error_description", Value: wire.Description}},
 	})
 }
 

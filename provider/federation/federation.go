@@ -143,7 +143,7 @@ func (f *Federation) find(id string) *provider {
 func (f *Federation) of(r *http.Request) (*provider, error) {
 	p := f.find(web.Var(r, "id"))
 	if p == nil {
-		return nil, &web.Error{Status: http.StatusNotFound, Code: "not_found", Message: "There is no sign-in provider of this name here."}
+		return nil, &web.Error{Status: http.StatusNotFound, Code: "not_found", Text: templates.Say("upstream.no_provider")}
 	}
 	return p, nil
 }
@@ -310,34 +310,37 @@ func (f *Federation) problem(w http.ResponseWriter, r *http.Request, p *provider
 
 // explain says in plain words what happened. The provider's own words stay out: anybody may have written them (security row 177).
 func explain(reason upstream.Reason, name string) (int, templates.UpstreamProblem) {
+	say := func(heading, message string) templates.UpstreamProblem {
+		return templates.UpstreamProblem{Heading: templates.Say(heading, "Provider", name), Message: templates.Say(message, "Provider", name)}
+	}
 	switch reason {
 	case upstream.Cancelled:
-		return http.StatusOK, templates.UpstreamProblem{Heading: "You did not sign in", Message: "The sign-in with " + name + " was cancelled. Nothing has changed."}
+		return http.StatusOK, say("upstream.cancelled", "upstream.cancelled_more")
 	case upstream.NotAllowed:
-		return http.StatusForbidden, templates.UpstreamProblem{Heading: "Your account is not allowed here", Message: "You signed in at " + name + ", but that account may not be used here. Use another account, or ask whoever runs this service."}
+		return http.StatusForbidden, say("upstream.not_allowed", "upstream.not_allowed_more")
 	case upstream.Unavailable:
-		return http.StatusBadGateway, templates.UpstreamProblem{Heading: name + " does not answer", Message: "The sign-in with " + name + " is not available right now. Try again in a moment, or sign in another way."}
+		return http.StatusBadGateway, say("upstream.unavailable", "upstream.unavailable_more")
 	case Disabled:
-		return http.StatusForbidden, templates.UpstreamProblem{Heading: "Your account is disabled", Message: "The account here that belongs to your " + name + " account has been disabled. Ask whoever runs this service."}
+		return http.StatusForbidden, say("upstream.disabled", "upstream.disabled_more")
 	case Unknown:
-		return http.StatusForbidden, templates.UpstreamProblem{Heading: "There is no account for you here", Message: "You signed in at " + name + ", but there is no account here that belongs to it, and none may be created. Ask whoever runs this service."}
+		return http.StatusForbidden, say("upstream.unknown", "upstream.unknown_more")
 	case HasAccount:
-		return http.StatusConflict, templates.UpstreamProblem{Heading: "You have an account here already", Message: "There is an account with the address that " + name + " told us. Sign in to it another way; you can then add " + name + " on your account page."}
+		return http.StatusConflict, say("upstream.has_account", "upstream.has_account_more")
 	case NoProof:
-		return http.StatusConflict, templates.UpstreamProblem{Heading: "You have an account here already", Message: "There is an account with the address that " + name + " told us, but no way to sign in to it yet. Ask whoever runs this service to link your " + name + " account to it."}
+		return http.StatusConflict, say("upstream.has_account", "upstream.no_proof_more")
 	case Linked:
-		return http.StatusConflict, templates.UpstreamProblem{Heading: "This account is linked already", Message: "That " + name + " account belongs to a user here already: to you, or to somebody else. An account can be linked once only; remove it there first."}
+		return http.StatusConflict, say("upstream.linked", "upstream.linked_more")
 	case OtherUser:
-		return http.StatusConflict, templates.UpstreamProblem{Heading: "Somebody else is signed in now", Message: "While you were at " + name + " the sign-in of this browser changed. Nothing was linked. Start again from your account page."}
+		return http.StatusConflict, say("upstream.other_user", "upstream.other_user_more")
 	}
-	return http.StatusBadGateway, templates.UpstreamProblem{Heading: "The sign-in with " + name + " failed", Message: name + " gave an answer that we cannot accept, so nobody was signed in. Try again; if it happens again, tell whoever runs this service the number below."}
+	return http.StatusBadGateway, say("upstream.failed", "upstream.failed_more")
 }
 
 // startAgain answers a callback that belongs to no walk of this browser.
 func startAgain(w http.ResponseWriter, r *http.Request) error {
 	web.Annotate(r, "outcome", "no such walk")
 	return web.Render(w, r, http.StatusForbidden, templates.Error{
-		Status: http.StatusForbidden, Heading: "This sign-in cannot go on here", RequestID: web.RequestID(r.Context()), Continue: web.LocalURL(r, interaction.ReturnAccount, nil),
-		Message: "It was started in another browser, too long ago, or was finished before. Go back to the app and start again, or go on to your account.",
+		Status: http.StatusForbidden, Heading: templates.Say("error.elsewhere"), RequestID: web.RequestID(r.Context()), Continue: web.LocalURL(r, interaction.ReturnAccount, nil),
+		Message: templates.Say("upstream.elsewhere_more"),
 	})
 }

@@ -56,7 +56,7 @@ func (f *Federation) link(w http.ResponseWriter, r *http.Request) error {
 // fresh returns the provider and whoever has signed in within the last minutes. Everybody else is sent to do so, and done is true.
 func (f *Federation) fresh(w http.ResponseWriter, r *http.Request, id string) (p *provider, current *session.Current, done bool, err error) {
 	if p = f.find(id); p == nil {
-		return nil, nil, false, &web.Error{Status: http.StatusNotFound, Code: "not_found", Message: "There is no sign-in provider of this name here."}
+		return nil, nil, false, &web.Error{Status: http.StatusNotFound, Code: "not_found", Text: templates.Say("upstream.no_provider")}
 	}
 	current, err = f.Sessions.Current(r)
 	if err != nil {
@@ -158,7 +158,7 @@ func (f *Federation) tie(w http.ResponseWriter, r *http.Request, p *provider, fl
 func (f *Federation) unlink(w http.ResponseWriter, r *http.Request) error {
 	id, external := r.PostFormValue("upstream"), r.PostFormValue("external_id")
 	if id == "" || external == "" || len(external) > 255 {
-		return web.BadRequest("Name the account to remove.")
+		return web.BadRequest(templates.Say("upstream.name_account"))
 	}
 	current, err := f.Sessions.Current(r)
 	if err != nil {
@@ -177,7 +177,7 @@ func (f *Federation) unlink(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case errors.Is(err, storage.ErrLastWayIn):
-		return &web.Error{Status: http.StatusConflict, Code: "last_way_in", Message: "This is the only way into your account. Add another one first, then remove this one."}
+		return &web.Error{Status: http.StatusConflict, Code: "last_way_in", Text: templates.Say("upstream.last_way")}
 	case errors.Is(err, storage.ErrNotFound):
 	case err != nil:
 		return fmt.Errorf("delete identity: %w", err)

@@ -21,6 +21,7 @@ import (
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
+	"gatehouse/templates"
 )
 
 // arrival is somebody who came back from a provider, verified.
@@ -75,7 +76,7 @@ func (f *Federation) userOf(ctx context.Context, a *arrival) (*storage.User, err
 			return user, err
 		}
 	}
-	return nil, &web.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: time.Second, Message: "Your account changed while you signed in. Try again."}
+	return nil, &web.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: time.Second, Text: templates.Say("upstream.changed")}
 }
 
 // known refreshes the user of an account that is linked.
@@ -229,7 +230,7 @@ func newSubject() string {
 func (f *Federation) signIn(w http.ResponseWriter, r *http.Request, a *arrival, user *storage.User) error {
 	p := a.provider
 	login := session.Login{
-		Subject: user.Subject, AMR: methods(a.AMR), ACR: p.acr(a.ACR), Epoch: user.Epoch, AuthTime: a.authTime(f.Now()), Upstream: p.ID, ExternalID: a.ID, UpstreamSID: a.SID,
+		Subject: user.Subject, AMR: methods(a.AMR), ACR: p.acr(a.ACR), Epoch: user.Epoch, Keep: interaction.Another(a.flow), AuthTime: a.authTime(f.Now()), Upstream: p.ID, ExternalID: a.ID, UpstreamSID: a.SID,
 	}
 	if p.EndSession && a.IDToken != "" {
 		login.UpstreamToken = f.Seal.Seal([]byte(a.IDToken), upstreamTokenPlace)

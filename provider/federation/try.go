@@ -65,7 +65,7 @@ func (f *Federation) testArrived(w http.ResponseWriter, r *http.Request, a *arri
 	if err != nil {
 		return err
 	}
-	return web.Render(w, r, http.StatusOK, templates.Done{Heading: "The sign-in works", Message: "The claims are shown where you started the test. Nobody was signed in here. You can close this page."})
+	return web.Render(w, r, http.StatusOK, templates.Done{Heading: templates.Say("upstream.works"), Message: templates.Say("upstream.works_more")})
 }
 
 func (f *Federation) testFailed(ctx context.Context, flow *storage.Interaction, refusal *upstream.Refusal) error {

@@ -150,7 +150,11 @@ func attr(n *html.Node, name string) string {
 func (v *visitor) choose(g *gatehouse, id string, values url.Values) view {
 	v.Helper()
 	g.Clock.Advance(time.Millisecond)
-	return v.submit(v.get(g.authorize(values)), "action", "/upstream/"+id+"/start", nil)
+	p := v.get(g.authorize(values))
+	if strings.Contains(p.Body, `id="accounts"`) {
+		p = v.submit(p, "id", "accounts", url.Values{"account": {""}})
+	}
+	return v.submit(p, "action", "/upstream/"+id+"/start", nil)
 }
 
 // arrived redeems the code that the relying party got and returns what userinfo and the ID token say.

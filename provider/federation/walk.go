@@ -17,6 +17,7 @@ import (
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
+	"gatehouse/templates"
 )
 
 // walkLife is how long a browser may stay at a provider.
@@ -69,7 +70,7 @@ func (f *Federation) limit(r *http.Request) error {
 		return fmt.Errorf("limit walks: %w", err)
 	}
 	if !allowed {
-		return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Message: "Too many sign-ins were started from this network. Wait a moment and try again."}
+		return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Text: templates.Say("error.starts")}
 	}
 	return nil
 }
@@ -137,7 +138,7 @@ func callbackByForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(repeated) > 0 {
-		return web.BadRequest("A parameter was sent twice.")
+		return web.BadRequest(templates.Say("error.some_param_twice"))
 	}
 	return web.Redirect(w, r, web.LocalURL(r, "/upstream/"+url.PathEscape(web.Var(r, "id"))+"/callback", params))
 }
@@ -153,7 +154,7 @@ func (f *Federation) callback(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(repeated) > 0 {
-		return web.BadRequest("A parameter was sent twice.")
+		return web.BadRequest(templates.Say("error.some_param_twice"))
 	}
 	flow, walk, err := f.claim(r, p, params.Get("state"))
 	if err != nil {

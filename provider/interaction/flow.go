@@ -36,11 +36,14 @@ var places = []string{
 	ReturnAuthorize, ReturnAccount, ReturnProfile, ReturnSecurity, ReturnSessions, ReturnActivity, ReturnApps, ReturnData, ReturnPassword, ReturnAuthenticator, ReturnPasskey, ReturnCodes,
 }
 
-// The names of proofs. ProofConsent holds the subject who allowed the request, ProofDenied is "1", ProofLogin holds the subject who signed in.
+// The names of proofs. ProofConsent holds the subject who allowed the request, ProofDenied is "1", ProofLogin holds the subject who signed in, ProofChosen the one whom the person chose among those
+// who are signed in, ProofAnother is "1" if the person wants to sign in beside them.
 const (
 	ProofConsent = "consent"
 	ProofDenied  = "denied"
 	ProofLogin   = "login"
+	ProofChosen  = "chosen"
+	ProofAnother = "another"
 )
 
 // ErrOtherBrowser says that the interaction was begun in another browser (security row 27).
@@ -162,6 +165,20 @@ func Pin(i *storage.Interaction, subject, sessionID string) {
 func SignIn(i *storage.Interaction, subject, sessionID string) {
 	Pin(i, subject, sessionID)
 	Prove(i, ProofLogin, subject)
+}
+
+// Choose pins a user who is signed in already and whom the person chose. It proves no sign-in.
+func Choose(i *storage.Interaction, subject, sessionID string) {
+	Pin(i, subject, sessionID)
+	Prove(i, ProofChosen, subject)
+}
+
+// Another tells whether the sign-in is to leave the one that is there alone.
+func Another(i *storage.Interaction) bool { return i.Proofs[ProofAnother] != "" }
+
+// ChoiceDue tells whether the request asks the person to choose an account (prompt=select_account, OpenID Connect Core section 3.1.2.1) and none was chosen yet.
+func ChoiceDue(i *storage.Interaction, prompt []string) bool {
+	return slices.Contains(prompt, "select_account") && (i == nil || i.Proofs[ProofLogin] == "" && i.Proofs[ProofChosen] == "")
 }
 
 // Prove notes a proof.

@@ -13,6 +13,7 @@ import (
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
+	"gatehouse/templates"
 )
 
 // busyRetry is what a browser is told to wait when all cores hash passwords.
@@ -88,7 +89,7 @@ func (l *Login) try(w http.ResponseWriter, r *http.Request, username, password s
 }
 
 func busy(cause error) error {
-	return &web.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Message: "Many people are signing in right now. Try again in a moment.", RetryAfter: busyRetry, Cause: cause}
+	return &web.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Text: templates.Say("error.crowded"), RetryAfter: busyRetry, Cause: cause}
 }
 
 // refusal says, for the audit log, why a try is refused; empty if it is not.

@@ -76,8 +76,11 @@ func New(o Options) *Login {
 	return &Login{Options: o}
 }
 
-// Mount adds /login.
-func (l *Login) Mount(m *web.Mux) { m.Page("/login", l.show, l.submit) }
+// Mount adds /login and the choice of accounts.
+func (l *Login) Mount(m *web.Mux) {
+	m.Page("/login", l.show, l.submit)
+	m.Page(accountsPath, l.showAccounts, l.chooseAccount)
+}
 
 // show serves GET: the form. It changes nothing, not even for somebody who is signed in.
 func (l *Login) show(w http.ResponseWriter, r *http.Request) error {
@@ -105,6 +108,11 @@ func (l *Login) show(w http.ResponseWriter, r *http.Request) error {
 			return web.Redirect(w, r, web.LocalURL(r, "/upstream/"+url.PathEscape(id)+"/start", url.Values{"interaction": {flow.ID}}))
 		}
 	}
+	if accounts, err := l.choices(r, flow); err != nil {
+		return err
+	} else if len(accounts) > 0 {
+		return web.Redirect(w, r, web.LocalURL(r, accountsPath, url.Values{"interaction": {flow.ID}}))
+	}
 	if page.LockedName == "" {
 		if page.Username, err = l.suggested(r, flow); err != nil {
 			return err
@@ -127,7 +135,7 @@ func (l *Login) submit(w http.ResponseWriter, r *http.Request) error {
 		return l.back(w, r, flow)
 	}
 	if l.NoPassword {
-		return &web.Error{Status: http.StatusForbidden, Code: "no_password", Message: "Nobody signs in with a password here. Go back and choose another way."}
+		return &web.Error{Status: http.StatusForbidden, Code: "no_password", Text: templates.Say("error.no_password")}
 	}
 	page.Username = r.PostFormValue("username")
 	if page.LockedName != "" {
@@ -152,7 +160,7 @@ func (l *Login) submit(w http.ResponseWriter, r *http.Request) error {
 
 // succeed starts the session with a new cookie, pins the user and returns to the request.
 func (l *Login) succeed(w http.ResponseWriter, r *http.Request, flow *storage.Interaction, user *storage.User) error {
-	started, err := l.Sessions.Start(w, r, session.Login{Subject: user.Subject, AMR: []string{"pwd"}, ACR: "1", Epoch: user.Epoch})
+	started, err := l.Sessions.Start(w, r, session.Login{Subject: user.Subject, AMR: []string{"pwd"}, ACR: "1", Epoch: user.Epoch, Keep: interaction.Another(flow)})
 	if err != nil {
 		return fmt.Errorf("start session: %w", err)
 	}

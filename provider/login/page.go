@@ -39,14 +39,19 @@ func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Log
 		return nil, fmt.Errorf("read client: %w", err)
 	}
 	web.Annotate(r, "client", client.ID)
+	page.Client = clientView(r, flow, client)
+	return page, nil
+}
+
+// clientView is what the pages show of the client of a request.
+func clientView(r *http.Request, flow *storage.Interaction, client *storage.Client) *templates.ClientView {
 	view := &templates.ClientView{
 		ID: client.ID, Name: client.Name, PolicyURI: client.PolicyURI, TOSURI: client.TOSURI, ClientURI: client.ClientURI, Host: interaction.Target(flow.Params.Get("redirect_uri")),
 	}
 	if client.LogoURI != "" {
 		view.LogoURL = web.LocalURL(r, "/client-logo/"+url.PathEscape(client.ID), nil)
 	}
-	page.Client = view
-	return page, nil
+	return view
 }
 
 // explain says why the person is asked, where that is not plain: an account elsewhere waits for proof, or the account page wants a fresh sign-in.
@@ -103,11 +108,11 @@ func tooMany(w http.ResponseWriter, r *http.Request, page *templates.Login, wait
 func (l *Login) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	switch {
 	case errors.Is(err, storage.ErrConsumed):
-		return web.Render(w, r, http.StatusOK, templates.Done{Heading: "Already finished", Message: "This sign-in was completed before. Go back to the app; if it still asks you to sign in, start again from there."})
+		return web.Render(w, r, http.StatusOK, templates.Done{Heading: templates.Say("error.finished"), Message: templates.Say("error.finished_more")})
 	case errors.Is(err, interaction.ErrOtherBrowser), errors.Is(err, storage.ErrNotFound):
 		return web.Render(w, r, http.StatusForbidden, templates.Error{
-			Status: http.StatusForbidden, Heading: "This sign-in cannot go on here", RequestID: web.RequestID(r.Context()), Continue: web.LocalURL(r, interaction.ReturnAccount, nil),
-			Message: "It was started in another browser, or too long ago. Go back to the app and start again, or go on to your account.",
+			Status: http.StatusForbidden, Heading: templates.Say("error.elsewhere"), RequestID: web.RequestID(r.Context()), Continue: web.LocalURL(r, interaction.ReturnAccount, nil),
+			Message: templates.Say("error.elsewhere_account"),
 		})
 	}
 	return err

@@ -96,7 +96,7 @@ func (l *Logout) endSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(repeated) > 0 {
-		return web.BadRequest("The parameter " + printable(repeated[0]) + " was sent twice.")
+		return web.BadRequest(templates.Say("error.param_twice", "Name", printable(repeated[0])))
 	}
 	ask, err := l.read(r.Context(), params)
 	if err != nil {

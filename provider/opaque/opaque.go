@@ -19,6 +19,7 @@ const (
 	Registration = "gth_rat_" // registration access token (RFC 7592)
 	Initial      = "gth_iat_" // initial access token (RFC 7591)
 	Pushed       = "gth_par_" // pushed authorization request (RFC 9126)
+	Link         = "gth_lk_"  // link that works once, sent by mail or handed out
 )
 
 const (

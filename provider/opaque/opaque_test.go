@@ -8,10 +8,10 @@ import (
 )
 
 func TestMintedTokenHasTheScannableForm(t *testing.T) {
-	form := regexp.MustCompile(`^gth_(ac|rt|at|cs)_[0-9A-Za-z]{49}$`)
+	form := regexp.MustCompile(`^gth_(ac|rt|at|cs|lk)_[0-9A-Za-z]{49}$`)
 	seen := map[string]bool{}
 	for range 500 {
-		for _, prefix := range []string{Code, Refresh, Access, Secret} {
+		for _, prefix := range []string{Code, Refresh, Access, Secret, Link} {
 			token, signature := Mint(prefix)
 			if !form.MatchString(token) || seen[token] {
 				t.Fatalf("token %q is malformed or was made twice", token)
@@ -35,7 +35,7 @@ func TestSmallNumbersAreFilledToTheFullWidth(t *testing.T) {
 }
 
 func TestRow45TokenOfAnotherKindIsRefused(t *testing.T) {
-	prefixes := []string{Code, Refresh, Access, Secret}
+	prefixes := []string{Code, Refresh, Access, Secret, Link}
 	for _, made := range prefixes {
 		token, _ := Mint(made)
 		for _, asked := range prefixes {

@@ -84,7 +84,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	roots, err := rootCAs(o.CAFile)
+	roots, err := Roots(o.CAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,8 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-func rootCAs(file string) (*x509.CertPool, error) {
+// Roots are the authorities to trust: the system's and those of a PEM file. nil means the system's alone.
+func Roots(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil // those of the system
 	}

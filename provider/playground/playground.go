@@ -28,9 +28,14 @@ type Options struct {
 	Client func() (id, secret string)
 	// HTTP is the client for all requests to the provider; nil means one with a time-out of ten seconds.
 	HTTP *http.Client
+	// Mailbox is what would have been sent to people; nil means that nothing is.
+	Mailbox Mailbox
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
+
+// policy is the Content-Security-Policy of the pages.
+const policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // Playground is the demo application.
 type Playground struct {
@@ -57,6 +62,9 @@ func Scopes() []string {
 	return []string{"openid", "profile", "email", "address", "phone", "offline_access"}
 }
 
+// MailURL is where the mailbox is.
+func MailURL(issuer string) string { return issuer + mailPath }
+
 // New makes a playground. It sends nothing yet: the provider it talks to is the server that it is part of.
 func New(o Options) *Playground {
 	if o.Now == nil {
@@ -78,7 +86,7 @@ func New(o Options) *Playground {
 // ServeHTTP answers everything below /playground, with or without the issuer's path in front.
 func (p *Playground) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // no-referrer would make the Origin of our own forms null
 	h.Set("Cache-Control", "no-store")
@@ -93,6 +101,7 @@ func (p *Playground) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}{
 		root:                  {http.MethodGet, p.home},
 		callbackPath:          {http.MethodGet, p.callback},
+		mailPath:              {http.MethodGet, p.mail},
 		root + "/start":       {http.MethodPost, p.start},
 		root + "/refresh":     {http.MethodPost, p.refresh},
 		root + "/userinfo":    {http.MethodPost, p.userinfo},

@@ -18,6 +18,7 @@ type page struct {
 	CSRF      string
 	SignedOut bool
 	Farewell  *parting
+	Mailbox   *mailbox
 	Refusal   *problem
 	Choice    *choice
 	Request   *request

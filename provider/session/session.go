@@ -78,6 +78,8 @@ type Login struct {
 	// Upstream, ExternalID, UpstreamSID and UpstreamToken are those of storage.Session; empty for a local sign-in.
 	Upstream, ExternalID, UpstreamSID string
 	UpstreamToken                     []byte
+	// Keep parks the session of another person instead of ending it: the person at the browser asked for another account beside it.
+	Keep bool
 }
 
 // memoKey is where the outcome of a request's one read is kept.
@@ -121,25 +123,30 @@ func (s *Sessions) find(r *http.Request) (found, error) {
 	var f found
 	if hash, ok := cookieHash(r); ok {
 		var err error
-		f.session, f.user, err = s.Store.SessionByCookie(r.Context(), hash)
-		if errors.Is(err, storage.ErrNotFound) {
-			f = found{}
-		} else if err != nil {
-			return found{}, fmt.Errorf("read session: %w", err)
+		if f, err = s.look(r.Context(), hash); err != nil {
+			return found{}, err
 		}
 	}
-	if f.session != nil && f.user != nil {
-		now := s.Now()
-		idle := now.Sub(f.session.LastSeen)
-		f.live = idle < s.Idle && now.Before(f.session.Absolute) && !f.user.Disabled
-		if f.live && idle >= touchEvery {
-			if err := s.Store.TouchSession(r.Context(), f.session.ID, now); err != nil {
-				return found{}, fmt.Errorf("touch session: %w", err)
-			}
+	if now := s.Now(); f.live && now.Sub(f.session.LastSeen) >= touchEvery {
+		if err := s.Store.TouchSession(r.Context(), f.session.ID, now); err != nil {
+			return found{}, fmt.Errorf("touch session: %w", err)
 		}
 	}
 	web.Remember(r, memoKey{s}, f)
 	return f, nil
+}
+
+// look reads the row behind the hash of a cookie.
+func (s *Sessions) look(ctx context.Context, hash string) (found, error) {
+	session, user, err := s.Store.SessionByCookie(ctx, hash)
+	if errors.Is(err, storage.ErrNotFound) {
+		return found{}, nil
+	}
+	if err != nil {
+		return found{}, fmt.Errorf("read session: %w", err)
+	}
+	now := s.Now()
+	return found{session, user, now.Sub(session.LastSeen) < s.Idle && now.Before(session.Absolute) && !user.Disabled}, nil
 }
 
 // cookieHash returns the hash of the request's session cookie, if it can be one of ours.
@@ -152,7 +159,7 @@ func cookieHash(r *http.Request) (string, bool) {
 }
 
 // Start signs a person in and replaces the browser's cookie; the old cookie finds nothing any more. The same person keeps the session and its id (an idle one
-// too: tokens are bound to it), with a fresh authentication time and a fresh absolute limit. Another person's session ends first, as if signed out.
+// too: tokens are bound to it), with a fresh authentication time and a fresh absolute limit. Another person's session ends first, as if signed out, or is parked (Login.Keep).
 func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*storage.Session, error) {
 	f, err := s.find(r)
 	if err != nil {
@@ -170,6 +177,9 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*
 		row.UserAgent, row.IP = printable(r.UserAgent()), peer(r)
 		return nil
 	}
+	if f, err = s.settle(w, r, f, login); err != nil {
+		return nil, err
+	}
 	row, err := s.renew(r.Context(), f.session, login.Subject, fill)
 	if err == nil && row == nil {
 		row, err = s.create(r.Context(), login.Subject, fill)
@@ -177,10 +187,18 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*
 	if err != nil {
 		return nil, err
 	}
-	web.Remember(r, memoKey{s}, nil) // the next look reads the new row
-	web.SetCookie(w, r, web.SessionCookie, cookie, 0, true)
+	s.forgetFound(r)
+	s.setCookie(w, r, cookie, row)
 	s.changeState(w, r)
 	return row, nil
+}
+
+// forgetFound makes the next look of the request read the store.
+func (s *Sessions) forgetFound(r *http.Request) { web.Remember(r, memoKey{s}, nil) }
+
+// setCookie gives the browser the cookie of a session.
+func (s *Sessions) setCookie(w http.ResponseWriter, r *http.Request, value string, _ *storage.Session) {
+	web.SetCookie(w, r, web.SessionCookie, value, 0, true)
 }
 
 // Rotate gives the session of the request a new cookie, after something that made it worth more (security row 179); the old cookie finds nothing any more. It returns
@@ -193,15 +211,12 @@ func (s *Sessions) Rotate(w http.ResponseWriter, r *http.Request) error {
 	if current == nil {
 		return fmt.Errorf("rotate session: %w", storage.ErrNotFound)
 	}
-	cookie := web.RandomValue()
-	if _, err := s.Store.UpdateSession(r.Context(), current.Session.ID, func(row *storage.Session) error {
-		row.CookieHash = web.Hash(cookie)
-		return nil
-	}); err != nil {
+	cookie, err := s.recut(r.Context(), current.Session.ID)
+	if err != nil {
 		return fmt.Errorf("rotate session: %w", err)
 	}
-	web.Remember(r, memoKey{s}, nil)
-	web.SetCookie(w, r, web.SessionCookie, cookie, 0, true)
+	s.forgetFound(r)
+	s.setCookie(w, r, cookie, current.Session)
 	return nil
 }
 
@@ -245,7 +260,7 @@ type Ended struct {
 	Clients []string
 }
 
-// End signs the browser out: the session and everything bound to it ends in the store, then the cookie goes. It returns what ended, nil if there was nothing.
+// End signs the browser out: the session and everything bound to it ends in the store, and so do those that are parked; then the cookies go. It returns what ended of the browser's own session, nil if there was nothing.
 // If the store fails the cookie stays, and so does the error.
 func (s *Sessions) End(w http.ResponseWriter, r *http.Request) (*Ended, error) {
 	f, err := s.find(r)
@@ -261,6 +276,9 @@ func (s *Sessions) End(w http.ResponseWriter, r *http.Request) (*Ended, error) {
 		if err := s.Store.EndSession(r.Context(), f.session.ID); err != nil {
 			return nil, fmt.Errorf("end session: %w", err)
 		}
+	}
+	if err := s.endParked(w, r); err != nil {
+		return nil, err
 	}
 	s.Forget(r)
 	web.ClearCookie(w, r, web.SessionCookie)

@@ -14,6 +14,8 @@ import (
 
 	"gatehouse/provider/telemetry"
 	"gatehouse/storage"
+
+	"gatehouse/templates"
 )
 
 func fails(err error) Handler {
@@ -27,9 +29,9 @@ func TestErrorsAreRenderedOnceByTheKindOfRoute(t *testing.T) {
 		code   string
 		retry  string
 	}{
-		"bad request": {BadRequest("Name the app."), 400, "invalid_request", ""},
+		"bad request": {BadRequest(templates.Plain("Name the app.")), 400, "invalid_request", ""},
 		"wrapped":     {fmt.Errorf("load: %w", NotFound()), 404, "not_found", ""},
-		"forbidden":   {Forbidden("No."), 403, "forbidden", ""},
+		"forbidden":   {Forbidden(templates.Plain("No.")), 403, "forbidden", ""},
 		"limit":       {&Error{Status: 429, Code: "slow_down", Message: "Wait.", RetryAfter: 1500 * time.Millisecond}, 429, "slow_down", "2"},
 		"storage":     {fmt.Errorf("read user: %w", storage.ErrUnavailable), 503, "temporarily_unavailable", "2"},
 		"time-out":    {fmt.Errorf("read user: %w", context.DeadlineExceeded), 503, "temporarily_unavailable", "2"},
@@ -71,7 +73,7 @@ func TestErrorsAreRenderedOnceByTheKindOfRoute(t *testing.T) {
 
 func TestA9ErrorDescriptionKeepsToItsCharacters(t *testing.T) {
 	k := newKernel(t, nil)
-	k.Protocol("/json", []string{"GET"}, fails(BadRequest("a \"quoted\" back\\slash\r\nline é")))
+	k.Protocol("/json", []string{"GET"}, fails(BadRequest(templates.Plain("a \"quoted\" back\\slash\r\nline é"))))
 	if body := text(t, k.send("GET", "/json")); !strings.Contains(body, `"a 'quoted' back'slash??line ?"`) {
 		t.Errorf("body %s", body)
 	}

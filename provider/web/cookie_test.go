@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatehouse/templates"
 )
 
 // probe mounts a page that answers with what Cookie and BinderOf find.
@@ -70,7 +72,7 @@ func setter(k *kernel) *kernel {
 	k.PageNoCSRF("/set", func(w http.ResponseWriter, r *http.Request) error {
 		ClearCookie(w, r, SessionCookie)
 		if _, ok := Cookie(r, SessionCookie); ok {
-			return BadRequest("the cleared cookie is still read")
+			return BadRequest(templates.Plain("the cleared cookie is still read"))
 		}
 		SetCookie(w, r, SessionCookie, "new", 0, true)
 		SetCookie(w, r, "gth_dev", "d", time.Hour, true)
@@ -101,10 +103,10 @@ func TestBinderIsOneValuePerBrowser(t *testing.T) {
 	k.PageNoCSRF("/bind", func(w http.ResponseWriter, r *http.Request) error {
 		first := Binder(w, r)
 		if second := Binder(w, r); second != first {
-			return BadRequest("two binders in one request")
+			return BadRequest(templates.Plain("two binders in one request"))
 		}
 		if of, ok := BinderOf(r); !ok || of != first {
-			return BadRequest("BinderOf disagrees")
+			return BadRequest(templates.Plain("BinderOf disagrees"))
 		}
 		return plain(w, first)
 	}, nil)

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+
+	"gatehouse/templates"
 )
 
 // csrfField is the name of the hidden form field.
@@ -19,7 +21,7 @@ func (m *Mux) checkOrigin(r *http.Request) error {
 		err = errForeignOrigin
 	}
 	if err != nil {
-		return &Error{Status: http.StatusForbidden, Code: "cross_site", Cause: err, Message: "This form was sent from another site. Open the page at " + m.options.Issuer + " and try again."}
+		return &Error{Status: http.StatusForbidden, Code: "cross_site", Cause: err, Text: templates.Say("error.cross_site", "Issuer", m.options.Issuer)}
 	}
 	return nil
 }
@@ -49,7 +51,7 @@ func tokenMAC(key []byte, browser, session string) []byte {
 func (m *Mux) checkToken(x *exchange, r *http.Request, sent string) error {
 	browser, ok := Cookie(r, FlowCookie)
 	if !ok || !WellFormed(browser) {
-		return &Error{Status: http.StatusForbidden, Code: "no_cookie", Message: "Your browser did not send our cookie: the page was open for too long, or cookies are blocked. Go back, reload the page and try again."}
+		return &Error{Status: http.StatusForbidden, Code: "no_cookie", Text: templates.Say("error.no_cookie")}
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(sent)
 	session, _ := Cookie(r, SessionCookie)
@@ -58,5 +60,5 @@ func (m *Mux) checkToken(x *exchange, r *http.Request, sent string) error {
 			return nil
 		}
 	}
-	return &Error{Status: http.StatusForbidden, Code: "bad_form_token", Message: "This page is out of date: you have signed in or out since it was opened. Go back, reload the page and try again."}
+	return &Error{Status: http.StatusForbidden, Code: "bad_form_token", Text: templates.Say("error.out_of_date")}
 }

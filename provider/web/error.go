@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -15,13 +14,13 @@ import (
 	"gatehouse/templates"
 )
 
-// Error is an answer that is no success. Message is for the person or developer at the other end; Cause is for the log alone.
+// Error is an answer that is no success. Text, one or two sentences, is for the person at the other end: pages show it in the person's language, programs and the
+// log get it in English. Empty it is the status' own. Cause is for the log alone.
 type Error struct {
-	Status  int
-	Code    string // machine-readable, as in OAuth; "" is the status' own
-	Message string // one or two sentences in English, for clients and the log; "" is Text, or the status' own
-	// Text is what a page says instead, in the person's language.
+	Status     int
+	Code       string // machine-readable, as in OAuth; "" is the status' own
 	Text       templates.Text
+	Message    string // instead of Text at places that only programs ask: no translation
 	Cause      error
 	RetryAfter time.Duration // 0: no Retry-After
 }
@@ -43,16 +42,16 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Cause }
 
 // BadRequest is a 400 that says what to correct.
-func BadRequest(message string) *Error {
-	return &Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: message}
+func BadRequest(text templates.Text) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "invalid_request", Text: text}
 }
 
 // NotFound is a 404.
 func NotFound() *Error { return &Error{Status: http.StatusNotFound, Code: "not_found"} }
 
 // Forbidden is a 403 that says why.
-func Forbidden(message string) *Error {
-	return &Error{Status: http.StatusForbidden, Code: "forbidden", Message: message}
+func Forbidden(text templates.Text) *Error {
+	return &Error{Status: http.StatusForbidden, Code: "forbidden", Text: text}
 }
 
 // Unavailable is a 503 with Retry-After: nothing was done, the request may be repeated.
@@ -61,7 +60,7 @@ func Unavailable(cause error) *Error {
 }
 
 func tooLarge(limit int64) *Error {
-	return &Error{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Message: fmt.Sprintf("The body is larger than %d KiB.", limit>>10)}
+	return &Error{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Text: templates.Say("error.too_large", "Limit", limit>>10)}
 }
 
 // asError finds the answer that an error stands for.
@@ -89,7 +88,7 @@ func (m *Mux) fail(x *exchange, r *http.Request, err error) {
 	if e.Cause != nil {
 		x.cause = clean(e.Cause.Error(), maxNote)
 	} else if x.cause == "" {
-		x.cause = clean(e.Message, maxNote)
+		x.cause = clean(m.english(e, x.id), maxNote)
 	}
 	if x.status != 0 {
 		return // the answer has begun; the log line is all there is left to do
@@ -126,7 +125,7 @@ func failJSON(x *exchange, e *Error) {
 	body, err := json.Marshal(struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-	}{x.route.wireCode(e), printable(e.text(x.id))})
+	}{x.route.wireCode(e), printable(x.mux.english(e, x.id))})
 	if err != nil {
 		body = []byte(`{"error":"server_error"}`)
 	}
@@ -161,34 +160,46 @@ func (rt *route) wireCode(e *Error) string {
 }
 
 // text is what the other end is told. The cause of a 500 is nobody's business, so its id has to do.
-func (e *Error) text(requestID string) string {
+func (e *Error) text(requestID string) templates.Text {
 	switch {
 	case e.Message != "":
-		return e.Message
+		return templates.Plain(e.Message)
+	case !e.Text.Empty():
+		return e.Text
 	case e.Status == http.StatusNotFound:
-		return "There is nothing at this address."
+		return templates.Say("error.nothing_here")
 	case e.Status == http.StatusServiceUnavailable:
-		return "The server cannot do this right now. Nothing was changed. Try again in a moment."
+		return templates.Say("error.unavailable")
 	case e.Status >= 500:
-		return "Something went wrong on our side. If it happens again, tell the people who run this server the request id " + requestID + "."
+		return templates.Say("error.ours", "ID", requestID)
 	}
-	return http.StatusText(e.Status) + "."
+	return templates.Say("error.status", "Status", strconv.Itoa(e.Status)+" "+http.StatusText(e.Status))
 }
 
-func heading(status int) string {
+// english is the text for programs and the log.
+func (m *Mux) english(e *Error, requestID string) string {
+	text := e.text(requestID)
+	words, err := m.options.Templates.Say("en", text)
+	if err != nil {
+		return text.ID // the tests find every key that is not in the catalogue
+	}
+	return words
+}
+
+func heading(status int) templates.Text {
 	switch {
 	case status == http.StatusNotFound:
-		return "Page not found"
+		return templates.Say("error.not_found")
 	case status == http.StatusForbidden:
-		return "This is not allowed"
+		return templates.Say("error.forbidden")
 	case status == http.StatusTooManyRequests:
-		return "Too many attempts"
+		return templates.Say("error.too_many")
 	case status == http.StatusServiceUnavailable:
-		return "Please try again in a moment"
+		return templates.Say("error.busy")
 	case status < 500:
-		return "This request does not work"
+		return templates.Say("error.refused")
 	}
-	return ""
+	return templates.Text{}
 }
 
 // printable keeps to the characters of error_description (RFC 6749 section 5.2): printable ASCII without double quote and backslash.

@@ -3,6 +3,8 @@ package web
 import (
 	"net/http"
 	"strings"
+
+	"gatehouse/templates"
 )
 
 // header is a header that many answers share; the slice is never written to.
@@ -125,7 +127,7 @@ func preflight(x *exchange, r *http.Request, rt *route) error {
 	h.Set("Allow", rt.allow+", OPTIONS")
 	origin := r.Header.Get("Origin")
 	if origin == "null" {
-		return Forbidden("Pages without an origin of their own cannot use this address.")
+		return Forbidden(templates.Say("error.no_origin"))
 	}
 	if origin != "" {
 		h["Access-Control-Allow-Origin"] = []string{origin}

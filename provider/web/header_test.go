@@ -107,7 +107,7 @@ func TestPagePolicyIsStrict(t *testing.T) {
 
 func TestRow13ErrorPagesEscape(t *testing.T) {
 	k := newKernel(t, nil)
-	k.Page("/page", fails(BadRequest(`"><svg onload=alert(1)></script>`)), nil)
+	k.Page("/page", fails(BadRequest(templates.Plain(`"><svg onload=alert(1)></script>`))), nil)
 	if body := text(t, k.send("GET", "/page")); strings.Contains(body, "<svg onload") || !strings.Contains(body, "&lt;svg onload") {
 		t.Errorf("body %s", body)
 	}
@@ -177,7 +177,7 @@ func TestAllowOriginReflectsWithoutCredentials(t *testing.T) {
 	k := newKernel(t, nil)
 	k.Protocol("/oauth2/token", []string{"POST"}, func(w http.ResponseWriter, r *http.Request) error {
 		AllowOrigin(w, r.Header.Get("Origin"))
-		return BadRequest("no") // errors are readable too
+		return BadRequest(templates.Plain("no")) // errors are readable too
 	})
 	h := k.send("POST", "/oauth2/token", "a=b", "Origin: https://spa.test").Header
 	if h.Get("Access-Control-Allow-Origin") != "https://spa.test" || h.Get("Access-Control-Expose-Headers") != "WWW-Authenticate, DPoP-Nonce" || h.Get("Vary") != "Origin" || h.Get("Access-Control-Allow-Credentials") != "" {

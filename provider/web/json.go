@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
+
+	"gatehouse/templates"
 )
 
 // maxDepth bounds how deep JSON may nest.
@@ -22,10 +24,10 @@ func JSON(r *http.Request) (json.RawMessage, error) {
 		if e := asError(err); e.Status < 500 {
 			return nil, e
 		}
-		return nil, &Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The body could not be read to its end.", Cause: err}
+		return nil, &Error{Status: http.StatusBadRequest, Code: "invalid_request", Text: templates.Say("error.unreadable"), Cause: err}
 	}
 	if problem := checkJSON(body); problem != "" {
-		return nil, BadRequest(problem)
+		return nil, BadRequest(templates.Plain(problem))
 	}
 	return body, nil
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"gatehouse/templates"
 )
 
 // parsed is the outcome of Params, kept for the second call.
@@ -17,7 +19,7 @@ type parsed struct {
 	err      error
 }
 
-var errTooManyParams = BadRequest(fmt.Sprintf("The request has more than %d parameters.", maxParams))
+var errTooManyParams = BadRequest(templates.Say("error.too_many_params", "Limit", maxParams))
 
 // maxValue is the size of a value, in bytes, unless maxSizes says otherwise (ruling 47).
 const maxValue = 4 << 10
@@ -59,7 +61,7 @@ func readParams(r *http.Request) (values url.Values, repeated []string, err erro
 		if e := asError(err); e.Status < 500 {
 			return values, repeated, e
 		}
-		return values, repeated, &Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The body could not be read to its end.", Cause: err}
+		return values, repeated, &Error{Status: http.StatusBadRequest, Code: "invalid_request", Text: templates.Say("error.unreadable"), Cause: err}
 	}
 	repeated, err = collect(values, repeated, string(body))
 	return values, repeated, err
@@ -79,11 +81,11 @@ func collect(values url.Values, repeated []string, raw string) ([]string, error)
 		encodedName, encodedValue, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(encodedName)
 		if err != nil || len(name) > 256 || !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0 {
-			return repeated, BadRequest("The name of a parameter is malformed.")
+			return repeated, BadRequest(templates.Say("error.param_name"))
 		}
 		value, err := url.QueryUnescape(encodedValue)
 		if err != nil {
-			return repeated, BadRequest("The parameter " + fieldName(name) + " is not properly encoded.")
+			return repeated, BadRequest(templates.Say("error.param_encoding", "Name", fieldName(name)))
 		}
 		if err := checkValue(name, value); err != nil {
 			return repeated, err
@@ -110,11 +112,11 @@ func checkValue(name, value string) error {
 	case name == "scope" && len(value) > limit:
 		return badScope(fmt.Sprintf("The parameter scope is longer than %d KiB.", limit>>10))
 	case len(value) > limit:
-		return BadRequest(fmt.Sprintf("The parameter %s is longer than %d KiB.", fieldName(name), limit>>10))
+		return BadRequest(templates.Say("error.param_long", "Name", fieldName(name), "Limit", limit>>10))
 	case !utf8.ValidString(value):
-		return BadRequest("The parameter " + fieldName(name) + " is not valid UTF-8.")
+		return BadRequest(templates.Say("error.param_utf8", "Name", fieldName(name)))
 	case strings.IndexByte(value, 0) >= 0:
-		return BadRequest("The parameter " + fieldName(name) + " holds a NUL character.")
+		return BadRequest(templates.Say("error.param_nul", "Name", fieldName(name)))
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorilla/mux"
+
+	"gatehouse/templates"
 )
 
 // kind is what a route is allowed to do, and how its errors look.
@@ -105,7 +107,7 @@ func (m *Mux) serve(x *exchange, r *http.Request) error {
 	}
 	if handler == nil {
 		x.Header().Set("Allow", rt.allow)
-		return &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "This address takes " + rt.allow + " only."}
+		return &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Text: templates.Say("error.method", "Methods", rt.allow)}
 	}
 	if err := m.admit(x, r, rt); err != nil {
 		return err
@@ -126,10 +128,10 @@ func checkHead(r *http.Request) error {
 		cookies += 1 + strings.Count(line, ";")
 	}
 	if cookies > maxCookies {
-		return &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "too_many_cookies", Message: "The request carries too many cookies. Delete the cookies of this site and try again."}
+		return &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "too_many_cookies", Text: templates.Say("error.too_many_cookies")}
 	}
 	if len(r.Header["Authorization"]) > 1 {
-		return BadRequest("There is more than one Authorization header. Send one.") // a proxy might have looked at the other
+		return BadRequest(templates.Say("error.two_authorizations")) // a proxy might have looked at the other
 	}
 	if strings.Count(r.URL.RawQuery, "&") >= maxParams {
 		return errTooManyParams
@@ -151,10 +153,10 @@ func (m *Mux) admit(x *exchange, r *http.Request, rt *route) error {
 		r.Body = http.MaxBytesReader(x.ResponseWriter, r.Body, limit)
 	}
 	if rt.json && (r.Method == http.MethodPost || r.Method == http.MethodPut) && !jsonEncoded(r, body) {
-		return &Error{Status: http.StatusUnsupportedMediaType, Code: "invalid_request", Message: "The body must be application/json."}
+		return &Error{Status: http.StatusUnsupportedMediaType, Code: "invalid_request", Text: templates.Say("error.not_json")}
 	}
 	if r.Method == http.MethodPost && !rt.json && (rt.kind.page() || rt.kind == kindProtocol) && !formEncoded(r, body) {
-		return &Error{Status: http.StatusUnsupportedMediaType, Code: "invalid_request", Message: "The body must be application/x-www-form-urlencoded."}
+		return &Error{Status: http.StatusUnsupportedMediaType, Code: "invalid_request", Text: templates.Say("error.not_form")}
 	}
 	switch {
 	case rt.kind == kindForeign:
@@ -172,7 +174,7 @@ func (m *Mux) admit(x *exchange, r *http.Request, rt *route) error {
 		return err
 	}
 	if len(repeated) > 0 {
-		return BadRequest("The field " + printable(repeated[0]) + " was sent twice.")
+		return BadRequest(templates.Say("error.twice", "Name", printable(repeated[0])))
 	}
 	if r.Method != http.MethodGet {
 		return m.checkToken(x, r, params.Get(csrfField))

@@ -106,6 +106,25 @@ func TestBrokenInvariantPanics(t *testing.T) {
 		"session by an upstream's nobody": func(s *memory.Store) error {
 			return s.CreateSession(ctx, &storage.Session{ID: "sid", CookieHash: "c", Subject: "u", Absolute: later, Upstream: "google"})
 		},
+		"passkey without a credential": func(s *memory.Store) error {
+			return s.CreateFactor(ctx, &storage.Factor{ID: "f", Subject: "u", Kind: storage.FactorPasskey})
+		},
+		"authenticator app with a credential": func(s *memory.Store) error {
+			return s.CreateFactor(ctx, &storage.Factor{ID: "f", Subject: "u", Kind: storage.FactorTOTP, CredentialID: "c"})
+		},
+		"recovery code without a hash": func(s *memory.Store) error { return s.SetRecoveryCodes(ctx, "u", []string{"a", ""}) },
+		"ticket that never ends": func(s *memory.Store) error {
+			return s.CreateTicket(ctx, &storage.Ticket{Signature: "t", Kind: storage.TicketReset})
+		},
+		"revocation of nobody's tickets": func(s *memory.Store) error { return s.RevokeTickets(ctx, "") },
+		"claim of mails without a lease": func(s *memory.Store) error {
+			_, err := s.ClaimMails(ctx, later, 0, 1)
+			return err
+		},
+		"device that keeps its cookie": func(s *memory.Store) error {
+			_, err := s.UseDevice(ctx, "u", "c", "c", later)
+			return err
+		},
 		"claims that are not JSON": func(s *memory.Store) error {
 			return s.CreateUser(ctx, &storage.User{Subject: "u", Claims: map[string]any{"f": func() {}}}, "")
 		},

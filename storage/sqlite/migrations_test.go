@@ -200,16 +200,17 @@ func TestWriterWaitsForAnotherProcess(t *testing.T) {
 	}
 }
 
-// Migrations 2 and 3 keep what is there: old clients never expire and want no logout tokens, old interactions came in the open, old sessions by a local sign-in.
+// Migrations 2 to 4 keep what is there: old clients never expire and want no logout tokens, old interactions came in the open, old sessions by a local sign-in.
 func TestMigrationKeepsRows(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s, now := open(t, sqlite.Options{Path: path, AutoMigrate: true}), time.Now()
 	in := &storage.Interaction{ID: "in", Kind: storage.InteractionAccount, Created: now, Expires: now.Add(time.Hour)}
 	user := &storage.User{Subject: "ada", EmailKey: "ada@example.org"}
-	session := &storage.Session{ID: "sid", CookieHash: "cookie", Subject: "ada", AMR: []string{"pwd"}, Upstream: "google", ExternalID: "1", UpstreamSID: "sid",
+	session := &storage.Session{ID: "sid", CookieHash: "cookie", Subject: "ada", AMR: []string{"pwd"}, Upstream: "google", ExternalID: "1", UpstreamSID: "sid", Remembered: true,
 		UpstreamToken: []byte("sealed"), AuthTime: now, Created: now, LastSeen: now, Absolute: now.Add(time.Hour)}
 	if err := errors.Join(s.CreateClient(t.Context(), &storage.Client{ID: "app", Expires: now}), s.CreateInteraction(t.Context(), in),
-		s.CreateUserIdentity(t.Context(), user, &storage.Identity{Upstream: "google", ExternalID: "1"}), s.CreateSession(t.Context(), session)); err != nil {
+		s.CreateUserIdentity(t.Context(), user, &storage.Identity{Upstream: "google", ExternalID: "1"}), s.CreateSession(t.Context(), session),
+		s.CreateUser(t.Context(), &storage.User{Subject: "bob", Locale: "de"}, "hash")); err != nil {
 		t.Fatal(err)
 	}
 	r := migrations(t, path)
@@ -226,7 +227,7 @@ func TestMigrationKeepsRows(t *testing.T) {
 		t.Errorf("client %+v (%v), interaction %+v (%v)", c, err, got, inErr)
 	}
 	kept, owner, err := s.SessionByCookie(t.Context(), "cookie")
-	if err != nil || owner.EmailKey != user.EmailKey || len(kept.AMR) != 1 || kept.Upstream != "" || kept.ExternalID != "" || kept.UpstreamSID != "" {
+	if err != nil || owner.EmailKey != user.EmailKey || len(kept.AMR) != 1 || kept.Upstream != "" || kept.ExternalID != "" || kept.UpstreamSID != "" || kept.Remembered || !owner.PasswordSet.IsZero() {
 		t.Errorf("session %+v of %+v (%v)", kept, owner, err)
 	}
 	if token, err := s.UpstreamToken(t.Context(), "sid"); err != nil || token != nil {
@@ -234,5 +235,8 @@ func TestMigrationKeepsRows(t *testing.T) {
 	}
 	if all, err := s.IdentitiesOf(t.Context(), "ada"); err != nil || len(all) != 0 {
 		t.Errorf("identities %v (%v) of an old user", all, err)
+	}
+	if bob, err := s.User(t.Context(), "bob"); err != nil || !bob.PasswordSet.Equal(bob.Created) || bob.Locale != "" || bob.Failures != 0 {
+		t.Errorf("user %+v (%v), want one whose password is as old as the account", bob, err)
 	}
 }

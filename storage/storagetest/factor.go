@@ -148,21 +148,23 @@ func factorByCredential(t *testing.T, f *fixture) {
 
 // factorCodeOnce is RFC 6238 section 5.2: a code that was accepted must not be accepted again, nor one before it.
 func factorCodeOnce(t *testing.T, f *fixture) {
-	app := f.factor(t, f.user(t).Subject, storage.FactorTOTP)
 	now := micro(f.clock.Now())
-	for _, step := range []struct {
-		counter int64
-		want    error
-	}{{app.Counter, storage.ErrConsumed}, {app.Counter - 1, storage.ErrConsumed}, {9, nil}, {9, storage.ErrConsumed}, {8, storage.ErrConsumed}, {10, nil}} {
-		now = now.Add(time.Second)
-		err := f.UseFactor(bg, app.ID, step.counter, []byte("not the seed"), now)
-		if step.want != nil {
-			wantErr(t, "UseFactor", err, step.want)
-		} else {
-			need(t, err)
-			app.Counter, app.LastUsed = step.counter, now
+	for _, data := range [][]byte{nil, []byte("not the seed")} {
+		app := f.factor(t, f.user(t).Subject, storage.FactorTOTP)
+		for _, step := range []struct {
+			counter int64
+			want    error
+		}{{app.Counter, storage.ErrConsumed}, {app.Counter - 1, storage.ErrConsumed}, {9, nil}, {9, storage.ErrConsumed}, {8, storage.ErrConsumed}, {10, nil}} {
+			now = now.Add(time.Second)
+			err := f.UseFactor(bg, app.ID, step.counter, data, now)
+			if step.want != nil {
+				wantErr(t, "UseFactor", err, step.want)
+			} else {
+				need(t, err)
+				app.Counter, app.LastUsed = step.counter, now
+			}
+			f.wantFactors(t, "the factor, whose seed stays", app.Subject, app)
 		}
-		f.wantFactors(t, "the factor, whose seed stays", app.Subject, app)
 	}
 }
 
@@ -220,6 +222,12 @@ func factorLastWayIn(t *testing.T, f *fixture) {
 	need(t, f.DeleteFactor(bg, u.Subject, first.ID, false))
 	f.identity(t, u.Subject)
 	need(t, f.DeleteFactor(bg, u.Subject, second.ID, false))
+	appOnly := f.factor(t, u.Subject, storage.FactorTOTP)
+	need(t, f.SetPassword(bg, u.Subject, ""))
+	rows, err := f.IdentitiesOf(bg, u.Subject)
+	need(t, err)
+	need(t, f.untie(rows[0], true))
+	need(t, f.DeleteFactor(bg, u.Subject, appOnly.ID, false))
 	withPassword := f.factor(t, f.user(t).Subject, storage.FactorPasskey)
 	need(t, f.DeleteFactor(bg, withPassword.Subject, withPassword.ID, false))
 }

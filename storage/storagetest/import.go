@@ -187,7 +187,9 @@ func importMany(t *testing.T, f *fixture) {
 		switch {
 		case n%10 == 3:
 			in.User.EmailKey = u.EmailKey
-		case n%50 == 7:
+		case n == 120:
+			in.User.Subject = users[119].User.Subject
+		case n%100 == 7: // rare enough that some batches are whole
 			in.Identities = []*storage.Identity{account("")}
 		}
 		users = append(users, in)
@@ -195,6 +197,10 @@ func importMany(t *testing.T, f *fixture) {
 	for n, err := range f.importAll(t, users...) {
 		if n%10 == 3 {
 			wantExists(t, fmt.Sprint(n), err, "email")
+			continue
+		}
+		if n == 120 {
+			wantExists(t, "a subject for the second time", err, "id")
 			continue
 		}
 		need(t, err)

@@ -72,7 +72,7 @@ func sessionAbsolute(t *testing.T, f *fixture) {
 func sessionUpdate(t *testing.T, f *fixture) {
 	s, cookie, at := f.session(t, f.user(t).Subject), name("cookie"), f.clock.Now().Add(time.Minute)
 	got, err := f.UpdateSession(bg, s.ID, func(s *storage.Session) error {
-		s.CookieHash, s.AuthTime, s.AMR, s.ACR, s.LastSeen = cookie, at, []string{"pwd"}, "1", at
+		s.CookieHash, s.AuthTime, s.AMR, s.ACR, s.LastSeen, s.Remembered = cookie, at, []string{"pwd"}, "1", at, true
 		return nil
 	})
 	need(t, err)
@@ -81,7 +81,7 @@ func sessionUpdate(t *testing.T, f *fixture) {
 	row, _, err := f.SessionByCookie(bg, cookie)
 	need(t, err)
 	same(t, "answer and row", got, row)
-	same(t, "AuthTime and AMR", []any{row.AuthTime, row.AMR, row.ID}, []any{micro(at), []string{"pwd"}, s.ID})
+	same(t, "AuthTime, AMR and Remembered", []any{row.AuthTime, row.AMR, row.Remembered, row.ID}, []any{micro(at), []string{"pwd"}, true, s.ID})
 }
 
 func sessionTakenCookie(t *testing.T, f *fixture) {

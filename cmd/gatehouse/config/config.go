@@ -28,6 +28,7 @@ type Config struct {
 	Outbound     Outbound     `key:"outbound"`
 	Resources    []Resource   `key:"resources"`
 	Upstreams    []Upstream   `key:"upstreams"`
+	Mail         Mail         `key:"mail"`
 	Branding     Branding     `key:"branding"`
 	Log          Log          `key:"log"`
 }
@@ -161,6 +162,14 @@ type Resource struct {
 	DynamicClients bool `key:"dynamic_clients"`
 	// IntrospectionClients are the ids of clients that may introspect its tokens.
 	IntrospectionClients []string `key:"introspection_clients"`
+}
+
+// Mail is how people get messages.
+type Mail struct {
+	// URL is the mail server, smtp://USER:PASSWORD@HOST:PORT or smtps://...; empty means that none are sent.
+	URL     string `key:"url" secret:"true"`
+	From    string `key:"from"`
+	ReplyTo string `key:"reply_to"`
 }
 
 // Branding is what end users see.

@@ -29,6 +29,7 @@ func (l *loader) validate(s Source) {
 	l.checkKeys()
 	l.checkResources()
 	l.checkUpstreams()
+	l.checkMail()
 	l.checkSmall()
 	slices.SortStableFunc(l.faults, func(a, b Fault) int { return strings.Compare(a.Key, b.Key) })
 }

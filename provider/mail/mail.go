@@ -1,0 +1,208 @@
+package mail
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	netmail "net/mail"
+	"strings"
+	"time"
+	"unicode"
+
+	"gatehouse/provider/audit"
+	"gatehouse/provider/seal"
+	"gatehouse/storage"
+	"gatehouse/templates"
+)
+
+// maxLife is how long a message is worth sending; one with a link is not when the link is dead.
+const maxLife = 24 * time.Hour
+
+var (
+	// ErrOff says that this server sends no mail.
+	ErrOff = errors.New("no mail server is configured")
+	// ErrAddress says that a text is not one address in canonical form.
+	ErrAddress = errors.New("not one canonical e-mail address")
+	errLink    = errors.New("the link of a mail leads away from the issuer")
+)
+
+// Options are what a Mailer sends with.
+type Options struct {
+	Store storage.MailStore
+	Seal  *seal.Ring
+	// Words are the layouts and texts of mails.
+	Words *templates.Set
+	// Carrier takes the messages further; nil means that no mail is sent.
+	Carrier Carrier
+	// Issuer is the configured public URL; every link must be below it (security row 143).
+	Issuer string
+	// From and ReplyTo are addresses, with or without a name; ReplyTo may be empty.
+	From, ReplyTo string
+	// Brand is who sends.
+	Brand templates.Brand
+	// Language is that of people who have chosen none; empty means English.
+	Language string
+	Audit    *audit.Log
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Mailer sends messages. It is safe for concurrent use.
+type Mailer struct {
+	o             Options
+	from, replyTo *netmail.Address
+	wake          chan struct{}
+	slots         chan struct{}
+}
+
+// New makes a Mailer.
+func New(o Options) (*Mailer, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	m := &Mailer{o: o, wake: make(chan struct{}, 1), slots: make(chan struct{}, maxRuns)}
+	var err error
+	if o.Carrier == nil {
+		return m, nil
+	}
+	if m.from, err = sender(o.From, o.Brand.Name); err != nil {
+		return nil, fmt.Errorf("read sender of mail: %w", err)
+	}
+	if o.ReplyTo != "" {
+		if m.replyTo, err = sender(o.ReplyTo, ""); err != nil {
+			return nil, fmt.Errorf("read reply address of mail: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// sender reads an address of the configuration, with or without a name of its own.
+func sender(text, name string) (*netmail.Address, error) {
+	a, err := netmail.ParseAddress(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckAddress(a.Address); err != nil {
+		return nil, err
+	}
+	if a.Name == "" {
+		a.Name = name
+	}
+	return a, nil
+}
+
+// CheckSender tells whether a text can be mail.from or mail.reply_to.
+func CheckSender(text string) error {
+	_, err := sender(text, "")
+	return err
+}
+
+// On tells whether mail can be sent at all, so that a feature does not promise what nobody will get.
+func (m *Mailer) On() bool { return m.o.Carrier != nil }
+
+// Message is a mail in words, to one address.
+type Message struct {
+	ID      string           `json:"-"` // of the row
+	Kind    string           `json:"-"`
+	Created time.Time        `json:"-"`
+	To      string           `json:"to"`
+	Lang    string           `json:"lang"`
+	Subject string           `json:"subject"`
+	Text    string           `json:"text"`
+	HTML    string           `json:"html"`
+	From    *netmail.Address `json:"-"`
+	ReplyTo *netmail.Address `json:"-"`
+}
+
+// Send queues a mail to one address, which must be in canonical form (credential.EmailKey, a user's EmailKey): whoever proved an address gets its mail, not a twin that
+// looks like it (security rows 147, 148). lang is a BCP 47 tag, empty for the default. It writes one row; delivery is in the background. ErrOff, ErrAddress.
+func (m *Mailer) Send(ctx context.Context, to, lang string, mail templates.Mail) error {
+	if !m.On() {
+		return fmt.Errorf("send mail %s: %w", mail.Kind, ErrOff)
+	}
+	if err := CheckAddress(to); err != nil {
+		return fmt.Errorf("send mail %s: %w", mail.Kind, err)
+	}
+	if mail.Link != "" && !strings.HasPrefix(mail.Link, m.o.Issuer+"/") {
+		return fmt.Errorf("send mail %s: %w", mail.Kind, errLink)
+	}
+	if lang == "" {
+		lang = m.o.Language
+	}
+	mail.Brand = m.o.Brand
+	words, err := m.o.Words.RenderMail(lang, mail)
+	if err != nil {
+		return err
+	}
+	if err := m.queue(ctx, mail, Message{To: to, Lang: words.Lang, Subject: words.Subject, Text: words.Text, HTML: words.HTML}); err != nil {
+		return fmt.Errorf("queue mail %s: %w", mail.Kind, err)
+	}
+	m.Wake()
+	return nil
+}
+
+func (m *Mailer) queue(ctx context.Context, mail templates.Mail, message Message) error {
+	body, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the program if the system has no randomness
+	now := m.o.Now()
+	row := &storage.Mail{ID: hex.EncodeToString(random[:]), Kind: string(mail.Kind), Created: now, NextAttempt: now, Expires: now.Add(life(mail))}
+	row.Body = m.o.Seal.Seal(body, place(row))
+	return m.o.Store.QueueMail(ctx, row)
+}
+
+// life is how long delivery is tried.
+func life(mail templates.Mail) time.Duration {
+	if mail.Kind.NeedsLink() && mail.Life > 0 {
+		return min(mail.Life, maxLife)
+	}
+	return maxLife
+}
+
+// place names the row that a body belongs to. The kind is part of it: it says in the log what was sent.
+func place(row *storage.Mail) []byte { return seal.AAD("mails", row.ID+"."+row.Kind, "body", 1) }
+
+// open unseals a queued message.
+func (m *Mailer) open(row *storage.Mail) (*Message, error) {
+	body, err := m.o.Seal.Open(row.Body, place(row))
+	if err != nil {
+		return nil, err
+	}
+	message := &Message{}
+	if err := json.Unmarshal(body, message); err != nil {
+		return nil, errors.New("the body of a mail is no message") // the parser would quote it
+	}
+	message.ID, message.Kind, message.Created, message.From, message.ReplyTo = row.ID, row.Kind, row.Created, m.from, m.replyTo
+	return message, nil
+}
+
+// localSigns are the signs that a local part may have without quotes (RFC 5322 atext), and the dot.
+const localSigns = "!#$%&'*+-/=?^_`{|}~."
+
+// CheckAddress tells whether a text is one address in canonical form: an unquoted local part and a domain in ASCII, nothing that could end a header or an SMTP command, and
+// nothing that could be two. ErrAddress.
+func CheckAddress(address string) error {
+	local, domain, found := strings.Cut(address, "@")
+	if !found || local == "" || len(local) > 64 || len(address) > 254 || strings.ContainsFunc(local, notLocal) || strings.ContainsFunc(domain, notDomain) {
+		return ErrAddress
+	}
+	if strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") || strings.Contains(local, "..") || domain == "" || strings.Contains(domain, "..") ||
+		strings.Trim(domain, ".-") != domain {
+		return ErrAddress
+	}
+	return nil
+}
+
+func notLocal(r rune) bool {
+	return r == unicode.ReplacementChar || !unicode.In(r, unicode.L, unicode.M, unicode.Nd) && !strings.ContainsRune(localSigns, r)
+}
+
+func notDomain(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
+}

@@ -1,0 +1,202 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+)
+
+// Several people, or one person with several accounts, may be signed in in one browser. One session is the browser's; the others are parked: their cookies' values wait
+// in a cookie of their own, which counts for nothing until the person chooses one of them.
+
+const (
+	parkedCookie = "gth_more"
+	// maxParked bounds the cookie.
+	maxParked      = 4
+	maxParkedBytes = 256
+)
+
+// Parked returns the sessions of this browser that wait beside the current one, in the order in which they were parked. Those that are over are left out.
+func (s *Sessions) Parked(r *http.Request) ([]*Current, error) {
+	waiting, err := s.parked(r)
+	if err != nil {
+		return nil, err
+	}
+	var out []*Current
+	for _, p := range waiting {
+		if p.live {
+			out = append(out, &Current{Session: p.session, User: p.user})
+		}
+	}
+	return out, nil
+}
+
+// parking is a parked session with its cookie's value.
+type parking struct {
+	value string
+	found
+}
+
+// parked reads the parked sessions. What finds nothing is left out, and so is the session of the browser itself.
+func (s *Sessions) parked(r *http.Request) ([]parking, error) {
+	var out []parking
+	for _, value := range parkedValues(r) {
+		f, err := s.look(r.Context(), web.Hash(value))
+		if err != nil {
+			return nil, err
+		}
+		if f.session != nil {
+			out = append(out, parking{value, f})
+		}
+	}
+	return out, nil
+}
+
+func parkedValues(r *http.Request) []string {
+	text, _ := web.Cookie(r, parkedCookie)
+	if text == "" || len(text) > maxParkedBytes {
+		return nil
+	}
+	current, _ := web.Cookie(r, web.SessionCookie)
+	var out []string
+	for value := range strings.SplitSeq(text, ".") {
+		if web.WellFormed(value) && value != current && len(out) < maxParked {
+			out = append(out, value)
+		}
+	}
+	return out
+}
+
+// setParked keeps the values that wait, the latest ones if there are too many.
+func setParked(w http.ResponseWriter, r *http.Request, values []string) {
+	if len(values) == 0 {
+		if _, ok := web.Cookie(r, parkedCookie); ok {
+			web.ClearCookie(w, r, parkedCookie)
+		}
+		return
+	}
+	web.SetCookie(w, r, parkedCookie, strings.Join(values[max(0, len(values)-maxParked):], "."), 0, true)
+}
+
+// settle brings what is parked in order before subject signs in: an earlier session of the same person ends, and with keep that of another is parked and no longer the browser's own. Somebody who was not
+// here before and did not ask for an account beside the others must not find those of others (security row 183): they end.
+func (s *Sessions) settle(w http.ResponseWriter, r *http.Request, own found, login Login) (found, error) {
+	parks := login.Keep && own.live && own.session.Subject != login.Subject
+	waiting, err := s.parked(r)
+	if err != nil || !parks && len(waiting) == 0 {
+		return own, err
+	}
+	known := login.Keep || own.session != nil && own.session.Subject == login.Subject ||
+		slices.ContainsFunc(waiting, func(p parking) bool { return p.session.Subject == login.Subject })
+	var stay []string
+	for _, p := range waiting {
+		if known && p.live && p.session.Subject != login.Subject {
+			stay = append(stay, p.value)
+		} else if err := s.endByID(r.Context(), p.session.ID); err != nil {
+			return own, err
+		}
+	}
+	if parks {
+		if value, ok := web.Cookie(r, web.SessionCookie); ok {
+			stay, own = append(stay, value), found{}
+		}
+	}
+	for ; len(stay) > maxParked; stay = stay[1:] { // nobody could reach it any more
+		if err := s.endByValue(r.Context(), stay[0]); err != nil {
+			return own, err
+		}
+	}
+	setParked(w, r, stay)
+	return own, nil
+}
+
+// Switch makes a parked session the browser's and parks the present one; the present one may be chosen, too. Both get new cookies (security row 179). storage.ErrNotFound if this browser has no such
+// session, or it is over.
+func (s *Sessions) Switch(w http.ResponseWriter, r *http.Request, id string) (*Current, error) {
+	current, err := s.Current(r)
+	if err != nil {
+		return nil, err
+	}
+	if current != nil && current.Session.ID == id {
+		return current, nil
+	}
+	waiting, err := s.parked(r)
+	if err != nil {
+		return nil, err
+	}
+	var chosen *parking
+	var values []string
+	for i, p := range waiting {
+		switch {
+		case p.live && p.session.ID == id:
+			chosen = &waiting[i]
+		case p.live:
+			values = append(values, p.value)
+		}
+	}
+	if chosen == nil {
+		return nil, fmt.Errorf("switch session: %w", storage.ErrNotFound)
+	}
+	if current != nil {
+		value, err := s.recut(r.Context(), current.Session.ID)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return nil, err
+		}
+		if err == nil {
+			values = append(values, value)
+		}
+	}
+	value, err := s.recut(r.Context(), chosen.session.ID)
+	if err != nil {
+		return nil, err
+	}
+	setParked(w, r, values)
+	s.forgetFound(r)
+	s.setCookie(w, r, value, chosen.session)
+	s.changeState(w, r)
+	return &Current{Session: chosen.session, User: chosen.user}, nil
+}
+
+// recut gives a session a new cookie value; the old one finds nothing any more.
+func (s *Sessions) recut(ctx context.Context, id string) (string, error) {
+	value := web.RandomValue()
+	if _, err := s.Store.UpdateSession(ctx, id, func(row *storage.Session) error {
+		row.CookieHash = web.Hash(value)
+		return nil
+	}); err != nil {
+		return "", fmt.Errorf("change cookie of session: %w", err)
+	}
+	return value, nil
+}
+
+// endParked ends what waits in this browser: who signs out leaves nobody signed in (security row 183).
+func (s *Sessions) endParked(w http.ResponseWriter, r *http.Request) error {
+	for _, value := range parkedValues(r) {
+		if err := s.endByValue(r.Context(), value); err != nil {
+			return err
+		}
+	}
+	setParked(w, r, nil)
+	return nil
+}
+
+func (s *Sessions) endByValue(ctx context.Context, value string) error {
+	f, err := s.look(ctx, web.Hash(value))
+	if err != nil || f.session == nil {
+		return err
+	}
+	return s.endByID(ctx, f.session.ID)
+}
+
+func (s *Sessions) endByID(ctx context.Context, id string) error {
+	if err := s.Store.EndSession(ctx, id); err != nil {
+		return fmt.Errorf("end parked session: %w", err)
+	}
+	return nil
+}
