@@ -33,6 +33,7 @@ var importRules = map[string]struct {
 	"provider/credential":       {groundMay, groundWhy},
 	"provider/interaction":      {groundMay, groundWhy},
 	"provider/mail":             {append(slices.Clone(groundMay), "templates"), "a mail is words and a queue; it knows no feature"},
+	"provider/mail/mailtest":    {[]string{"provider/mail", "provider/seal", "storage", "templates"}, "a letter box for tests"},
 	"provider/ticket":           {append(slices.Clone(groundMay), "provider/opaque"), "a link is a random string with a row; what it does is the feature's that issued it"},
 	"provider/activity":         {append(slices.Clone(groundMay), "provider/mail", "provider/useragent", "templates"), "what happened is told in the log, on the account page and by mail"},
 	"provider/web":              {append(slices.Clone(leaf), "templates"), "the kernel knows pages and leaf packages; features bring the rest"},
@@ -47,6 +48,7 @@ var importRules = map[string]struct {
 	"provider/request":          {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client", "provider/clientauth", "provider/redirect"), "part of the engine: what an authorization request asks for"},
 	"provider/oauth":            {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client", "provider/clientauth", "provider/request", "provider/keys"), "the engine knows nothing of HTML and cookies"},
 	"provider/session":          {append(slices.Clone(groundMay), "provider/web"), "sessions are cookies and rows"},
+	"provider/signin":           {append(slices.Clone(groundMay), "provider/interaction", "provider/web", "provider/session", "provider/activity"), "the one place where a proof becomes a session; features hand it what they have seen"},
 	"provider/endpoint":         {append(slices.Clone(featureMay), "provider/grant"), featureWhy},
 	"provider/login":            {featureMay, featureWhy},
 	"provider/consent":          {featureMay, featureWhy},
@@ -71,7 +73,7 @@ var (
 	leafWhy    = "leaf packages import at most storage"
 	groundMay  = slices.Clone(leaf)
 	groundWhy  = "ground packages import leaf packages and storage"
-	featureMay = append(slices.Clone(leaf), "provider/keys", "provider/credential", "provider/interaction", "provider/web", "templates", "provider/session", "provider/oauth",
+	featureMay = append(slices.Clone(leaf), "provider/keys", "provider/credential", "provider/interaction", "provider/web", "templates", "provider/session", "provider/signin", "provider/oauth",
 		"provider/opaque", "provider/redirect", "provider/client", "provider/clientauth", "provider/request", "provider/registration", "provider/claims", "provider/useragent",
 		"provider/mail", "provider/ticket", "provider/activity")
 	featureWhy = "features never import each other: they meet through an interaction id in a URL, or through storage"

@@ -17,6 +17,7 @@ import (
 	"gatehouse/provider/grant"
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/keys"
+	"gatehouse/provider/login"
 	"gatehouse/provider/logout"
 	"gatehouse/provider/mail"
 	"gatehouse/provider/oauth"
@@ -25,6 +26,7 @@ import (
 	"gatehouse/provider/registration"
 	"gatehouse/provider/seal"
 	"gatehouse/provider/session"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/telemetry"
 	"gatehouse/provider/ticket"
 	"gatehouse/provider/upstream"
@@ -66,7 +68,11 @@ type Options struct {
 	Upstreams []upstream.Config
 	// NoPassword leaves passwords out of the sign-in page, which needs Upstreams.
 	NoPassword bool
-	Mail       Mail
+	// Factors says which second factors there are and who needs one; the zero value is none.
+	Factors signin.Policy
+	// Remember is how long "stay signed in" lasts; zero: it is not offered.
+	Remember time.Duration
+	Mail     Mail
 	// Playground is mounted with --dev only; nil otherwise.
 	Playground web.Feature
 }
@@ -100,6 +106,7 @@ type Limits struct {
 	LoginAccount, LoginIP, LoginNet                  ratelimit.Limit
 	TokenFailures, TokenOK, Introspect, Interactions ratelimit.Limit
 	Registration, PAR                                ratelimit.Limit
+	Factor                                           ratelimit.Limit
 }
 
 // maxLimitKeys bounds the memory of the limits that are counted in process.
@@ -114,6 +121,8 @@ type Provider struct {
 	passwords *credential.Passwords
 	sessions  *session.Sessions
 	flows     *interaction.Flows
+	signIn    *signin.SignIn
+	factors   login.Factors
 	uses      *registration.Uses
 	logos     *registration.Logos
 	logout    *logout.Logout
@@ -155,9 +164,12 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.store = syncedStore{o.Store, p.engine.Sync, func() { p.logout.Wake() }, o.Log}
 	p.uses = registration.NewUses(p.store, o.Now, o.Registration.ExpireIdle)
 	p.logos = registration.NewLogos(o.Outbound, p.store, o.Log, o.Now)
-	p.sessions = session.New(session.Options{Store: p.store, Idle: o.SessionIdle, Absolute: o.SessionAbsolute, Management: o.SessionManagement, Now: o.Now})
+	p.sessions = session.New(session.Options{Store: p.store, Idle: o.SessionIdle, Absolute: o.SessionAbsolute, Remember: o.Remember, Management: o.SessionManagement, Now: o.Now})
 	p.flows = interaction.New(interaction.Options{Store: p.store, Now: o.Now})
 	if err := p.correspond(); err != nil {
+		return nil, err
+	}
+	if err := p.prepareFactors(ctx); err != nil {
 		return nil, err
 	}
 	if err := p.federate(ctx); err != nil {
@@ -187,7 +199,7 @@ func (p *Provider) federate(ctx context.Context) error {
 		return errors.New("without passwords nobody could sign in: there is no upstream")
 	}
 	f, err := federation.New(federation.Options{
-		Issuer: o.Issuer, Configs: o.Upstreams, HTTP: o.Outbound.HTTP(), Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Seal: o.Seal,
+		Issuer: o.Issuer, Configs: o.Upstreams, HTTP: o.Outbound.HTTP(), Store: p.store, Sessions: p.sessions, SignIn: p.signIn, Flows: p.flows, Clients: p.engine, Seal: o.Seal,
 		Limiter: ratelimit.New(ratelimit.Options{Store: ratelimit.NewMemory(maxLimitKeys), Now: o.Now}), Starts: o.Limits.Interactions, Password: !o.NoPassword, Audit: p.audit, Log: o.Log, Now: o.Now,
 	})
 	if err != nil {

@@ -23,7 +23,7 @@ func (p *Provider) features() []web.Feature {
 		endpoint.New(endpoint.Options{
 			Engine: p.engine, Keys: p.keys, Sessions: p.sessions, Flows: p.flows, Store: p.store, Limiter: inProcess, Limits: o.Limits.endpoint(),
 			Audit: p.audit, Log: o.Log, Now: o.Now, Registration: p.registration(), Uses: p.uses, ShowRegistered: o.Playground != nil, SessionManagement: o.SessionManagement,
-			ACRValues: p.upstreams.ACRValues(),
+			ACRValues: p.acrValues(), StepUp: p.signIn.Policy.Enabled(),
 		}),
 		p.logout,
 		p.upstreams,
@@ -31,7 +31,7 @@ func (p *Provider) features() []web.Feature {
 			Store: p.store, Passwords: p.passwords, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Limiter: shared,
 			Limits:     login.Limits{AccountFailures: o.Limits.LoginAccount, IPFailures: o.Limits.LoginIP, NetFailures: o.Limits.LoginNet},
 			DeviceKeys: o.Seal.Derive("known-device", 32), Audit: p.audit, Now: o.Now,
-			Upstreams: p.upstreams, NoPassword: o.NoPassword,
+			Upstreams: p.upstreams, NoPassword: o.NoPassword, SignIn: p.signIn, Factors: p.factors, Remember: o.Remember > 0,
 		}),
 		consent.New(consent.Options{Flows: p.flows, Sessions: p.sessions, Clients: p.engine, Consents: p.store, Describe: templates.DescribeScope, Audit: p.audit}),
 		account.New(account.Options{

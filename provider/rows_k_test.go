@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -64,7 +65,7 @@ func (s *server) guess(username, guessed string) page {
 
 // alike is an answer without what differs between any two.
 func alike(p page, name string) string {
-	body := p.Body
+	body := regexp.MustCompile(`interaction=[\w-]{43}`).ReplaceAllString(p.Body, "interaction=*")
 	for _, token := range []string{`name="csrf" value="`, `name="interaction" value="`, `nonce="`} {
 		for at := strings.Index(body, token); at >= 0; {
 			end := at + len(token) + strings.IndexByte(body[at+len(token):], '"')

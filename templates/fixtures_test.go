@@ -86,6 +86,13 @@ func examples() []example {
 	logo := notes()
 	logo.LogoURL = "/logo.svg"
 	add("login-logo", Login{Password: true, Client: &logo, Interaction: "i-1"})
+	passkey := &PasskeyForm{Options: `{"challenge":"AAAA"}`, State: "sealed"}
+	add("login-passkey", Login{Password: true, Remember: true, Passkey: passkey, Client: &client, Interaction: "i-1"})
+	add("factor", Factor{Account: "mira@northwind.example", TOTP: true, Recovery: true, Passkey: passkey, TrustDays: 30, Interaction: "i-1"})
+	add("factor-error", Factor{Account: longEmail, TOTP: true, TrustDays: 30, Error: Say("factor.wrong"), Interaction: "i-1"})
+	add("factor-passkey", Factor{Account: "mira", Passkey: passkey, Interaction: "i-1"})
+	add("enrol", Enrol{Account: "mira@northwind.example", TOTP: &TOTPForm{Secret: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", Pending: "sealed", QRSize: 29, QRPath: "M4 4h7v1h-7z"}, Passkey: passkey, Interaction: "i-1"})
+	add("recoverycodes", RecoveryCodes{Account: "mira@northwind.example", Codes: []string{"abcd-efgh-ijkl-mnop", "qrst-uvwx-yz23-4567", "abcd-efgh-ijkl-mno2"}, Continue: "/account"})
 	add("accounts", Accounts{Client: &client, Interaction: "i-1", Accounts: []AccountChoice{
 		{Session: "s-1", User: UserView{Name: "Mira Álvarez", Email: "mira@northwind.example"}}, {Session: "s-2", User: UserView{Email: longEmail}}, {Session: "s-3", User: UserView{Username: "ops"}},
 	}})

@@ -91,7 +91,10 @@ func hostilePages(value string) []Page {
 	var problem UpstreamProblem
 	var link LinkAccount
 	var accounts Accounts
-	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link, &accounts,
+	var factor Factor
+	var enrol Enrol
+	var fresh RecoveryCodes
+	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link, &accounts, &factor, &enrol, &fresh,
 		&profile, &address, &security, &password, &authenticator, &codes, &sessions, &activity, &apps, &data} {
 		fill(reflect.ValueOf(p).Elem(), value)
 	}
@@ -100,7 +103,7 @@ func hostilePages(value string) []Page {
 		target = template.URL("https://rp.example/cb?x=" + url.QueryEscape(value))
 	}
 	post.Action, between.URL, out.Next, leaving.Next, out.Frames[0].URL, leaving.Frames[0].URL = target, target, target, target, target, target
-	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, accounts, usable(login),
+	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, accounts, factor, enrol, fresh, usable(login),
 		profile, address, security, usable(security), password, authenticator, codes, sessions, activity, apps, data}
 }
 
@@ -151,7 +154,8 @@ func faults(tree *html.Node) []string {
 	for _, n := range elements(tree, func(*html.Node) bool { return true }) {
 		switch n.Data {
 		case "script":
-			if attr(n, "nonce") != "n-1" || attr(n, "src") != "" || !slices.Contains(ownScripts, text(n)) {
+			own := slices.Contains(ownScripts, text(n)) && attr(n, "src") == "" || text(n) == "" && strings.HasPrefix(attr(n, "src"), "/static/passkey.")
+			if attr(n, "nonce") != "n-1" || !own {
 				complain("foreign script: %s", text(n))
 			}
 		case "object", "embed", "base", "style":

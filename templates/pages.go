@@ -43,6 +43,8 @@ type Login struct {
 	LockedName  string // whose account must be proven; "" lets the person name any
 	Error       Text   // one sentence, shown as an alert
 	Notice      Text   // one sentence, shown above the form
+	Remember    bool   // offers to stay signed in
+	Passkey     *PasskeyForm
 	Interaction string
 }
 

@@ -20,6 +20,7 @@ import (
 	"gatehouse/provider/outbound"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -127,6 +128,7 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
 		Registration: provider.Registration(c.Registration), SessionManagement: c.Logout.SessionManagement,
 		Keys:      provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
+		Factors: factors(c.Factors), Remember: c.Sessions.Remember,
 		Upstreams: upstreams(c), NoPassword: !c.Login.Password,
 		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
 		Limits: limits(c.Limits), Mail: post, Playground: playground,
@@ -190,10 +192,18 @@ func upstreams(c *config.Config) []upstream.Config {
 	return out
 }
 
+func factors(f config.Factors) signin.Policy {
+	policy := signin.Policy{TOTP: f.TOTP, Passkeys: f.Passkeys, TrustDevice: f.TrustDevice}
+	if f.Required == "everyone" {
+		policy.Required = signin.Everyone
+	}
+	return policy
+}
+
 func limits(l config.Limits) provider.Limits {
 	return provider.Limits{
 		LoginAccount: rate(l.LoginAccount), LoginIP: rate(l.LoginIP), LoginNet: rate(l.LoginNet), TokenFailures: rate(l.TokenFailures),
-		TokenOK: rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions), Registration: rate(l.Registration), PAR: rate(l.PAR),
+		TokenOK: rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions), Registration: rate(l.Registration), PAR: rate(l.PAR), Factor: rate(l.FactorUser),
 	}
 }
 

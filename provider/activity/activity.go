@@ -68,6 +68,8 @@ type Event struct {
 	ClientID       string
 	// SessionHash is the hash of the browser session, for the audit log.
 	SessionHash string
+	// Target is what was acted on, for the audit log.
+	Target string
 	// Detail is what the person knows the thing by: the name of the factor, the id of the provider, the new address.
 	Detail string
 	// Mail is the message, for one with a link or where the kind sends none by itself; what it leaves empty is filled in.
@@ -84,7 +86,7 @@ func (l *Log) Note(ctx context.Context, from Where, user *storage.User, e Event)
 	if user != nil {
 		subject = user.Subject
 	}
-	l.o.Audit.Record(ctx, audit.Event{Name: e.Kind, Actor: subject, Client: e.ClientID, SessionHash: e.SessionHash, Result: e.Result, Reason: e.Reason})
+	l.o.Audit.Record(ctx, audit.Event{Name: e.Kind, Actor: subject, Target: e.Target, Client: e.ClientID, SessionHash: e.SessionHash, Result: e.Result, Reason: e.Reason})
 	if user == nil || e.Result != "ok" {
 		return
 	}

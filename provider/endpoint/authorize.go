@@ -137,6 +137,8 @@ func (e *Endpoints) proceed(w http.ResponseWriter, r *http.Request, req *request
 	switch outcome := interaction.Decide(state); {
 	case outcome.Error != "":
 		return e.finish(w, r, req, flow, grant.Refuse(outcome.Error, outcome.Reason))
+	case outcome.StepUp && e.StepUp:
+		return e.pause(w, r, req, flow, "/login/step-up")
 	case outcome.Step == interaction.StepLogin:
 		return e.pause(w, r, req, flow, "/login")
 	case outcome.Step == interaction.StepConsent:
@@ -238,10 +240,10 @@ func (e *Endpoints) pause(w http.ResponseWriter, r *http.Request, req *request.A
 		if err := e.limitInteractions(r); err != nil {
 			return err
 		}
+		begin := storage.Interaction{Kind: storage.InteractionAuthorize, Params: req.Params, Source: req.Source, ReturnTo: interaction.ReturnAuthorize, Binder: web.Binder(w, r)}
+		interaction.Demand(&begin, req.EssentialACR)
 		var err error
-		if flow, err = e.Flows.Start(r.Context(), storage.Interaction{
-			Kind: storage.InteractionAuthorize, Params: req.Params, Source: req.Source, ReturnTo: interaction.ReturnAuthorize, Binder: web.Binder(w, r),
-		}); err != nil {
+		if flow, err = e.Flows.Start(r.Context(), begin); err != nil {
 			return err
 		}
 	}

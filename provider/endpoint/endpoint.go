@@ -52,7 +52,9 @@ type Options struct {
 	ShowRegistered bool
 	// SessionManagement tells clients of check_session_iframe.
 	SessionManagement bool
-	// ACRValues are the acr values that sign-ins at other providers may give, beside "1".
+	// StepUp tells that /login/step-up adds a second factor to a session.
+	StepUp bool
+	// ACRValues are the acr values that second factors and sign-ins at other providers may give, beside "1".
 	ACRValues []string
 }
 

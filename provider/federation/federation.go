@@ -18,6 +18,7 @@ import (
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
 	"gatehouse/provider/session"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -44,8 +45,10 @@ type Options struct {
 	HTTP     *http.Client
 	Store    Store
 	Sessions *session.Sessions
-	Flows    *interaction.Flows
-	Clients  interface {
+	// SignIn makes sessions of sign-ins.
+	SignIn  *signin.SignIn
+	Flows   *interaction.Flows
+	Clients interface {
 		Client(ctx context.Context, id string) (*storage.Client, error)
 	}
 	Seal *seal.Ring

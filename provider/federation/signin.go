@@ -17,7 +17,7 @@ import (
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/seal"
-	"gatehouse/provider/session"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -226,35 +226,26 @@ func newSubject() string {
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
-// signIn starts the session and goes on with what waited.
+// signIn hands what the provider vouches for to package signin.
 func (f *Federation) signIn(w http.ResponseWriter, r *http.Request, a *arrival, user *storage.User) error {
 	p := a.provider
-	login := session.Login{
-		Subject: user.Subject, AMR: methods(a.AMR), ACR: p.acr(a.ACR), Epoch: user.Epoch, Keep: interaction.Another(a.flow), AuthTime: a.authTime(f.Now()), Upstream: p.ID, ExternalID: a.ID, UpstreamSID: a.SID,
+	proof := signin.Proof{
+		User: user, AMR: methods(a.AMR), ACR: p.acr(a.ACR), AuthTime: a.authTime(f.Now()), Upstream: p.ID, ExternalID: a.ID, UpstreamSID: a.SID,
 	}
 	if p.EndSession && a.IDToken != "" {
-		login.UpstreamToken = f.Seal.Seal([]byte(a.IDToken), upstreamTokenPlace)
+		proof.UpstreamToken = f.Seal.Seal([]byte(a.IDToken), upstreamTokenPlace)
 	}
-	started, err := f.Sessions.Start(w, r, login)
-	if err != nil {
-		return fmt.Errorf("start session: %w", err)
-	}
-	err = f.Store.TouchIdentity(r.Context(), p.ID, a.ID, a.Label, f.sealed(a), f.Now().UTC())
-	if errors.Is(err, storage.ErrNotFound) { // unlinked while its owner came in: the session goes too
-		if _, err := f.Sessions.End(w, r); err != nil {
-			return err
-		}
-		return f.problem(w, r, p, a.flow, &upstream.Refusal{Reason: Unknown, Detail: "the account was unlinked during the sign-in"})
-	}
-	if err != nil {
+	err := f.Store.TouchIdentity(r.Context(), p.ID, a.ID, a.Label, f.sealed(a), f.Now().UTC())
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("note use of identity: %w", err)
 	}
-	if err := f.update(r.Context(), a.flow, func(i *storage.Interaction) { interaction.SignIn(i, user.Subject, started.ID) }); err != nil {
-		return fmt.Errorf("pin user: %w", err)
+	if err == nil {
+		err = f.SignIn.Proven(w, r, a.flow, proof)
 	}
-	f.Audit.Record(r.Context(), audit.Event{Name: "login.ok", Actor: user.Subject, Target: p.ID, Client: a.flow.Params.Get("client_id"), SessionHash: web.Hash(started.ID), Result: "ok"})
-	web.Annotate(r, "outcome", "login")
-	return goOn(w, r, a.flow)
+	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, signin.ErrUnlinked) { // unlinked while its owner came in
+		return f.problem(w, r, p, a.flow, &upstream.Refusal{Reason: Unknown, Detail: "the account was unlinked during the sign-in"})
+	}
+	return err
 }
 
 // upstreamTokenPlace is where sealed ID tokens of providers belong. The row's id is not part of it: it is not known before the session has started, and a token that is moved to

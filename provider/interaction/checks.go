@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// stepUp is the name of the check of which a second factor is all that is missing.
+const stepUp = "acr elsewhere"
+
 // Checks are the policy, in order: is the user of this interaction still active, who is there, was it proven recently enough, is it the right person, was it
 // proven well enough, and is it allowed. Every check after the second may rely on a session.
 var Checks = []Check{
@@ -15,7 +18,7 @@ var Checks = []Check{
 	{"max_age", StepLogin, "login_required", "The user signed in longer ago than max_age allows.", tooOld},
 	{"id_token_hint", StepLogin, "login_required", "Another user is signed in than the one of id_token_hint, or of sub in the claims parameter.", hintDiffers},
 	{"id_token_hint answered", "", "login_required", "Another user signed in than the one of id_token_hint, or of sub in the claims parameter.", hintDiffersStill},
-	{"acr elsewhere", StepLogin, "unmet_authentication_requirements", "The user signed in with less than the essential acr values ask for.", acrElsewhere},
+	{stepUp, StepLogin, "unmet_authentication_requirements", "The user signed in with less than the essential acr values ask for.", acrElsewhere},
 	{"acr", "", "unmet_authentication_requirements", "None of the essential acr values can be reached here.", acrUnmet},
 	{"consent asked", StepConsent, "consent_required", "The user must be asked every time by this request or client.", consentPrompted},
 	{"consent offline", StepConsent, "consent_required", "The user has not allowed this client access while they are away.", consentMissingOffline},
@@ -59,12 +62,12 @@ func hintMismatch(s *State) bool {
 	return len(s.HintSubjects) > 0 && !slices.Contains(s.HintSubjects, s.Session.Subject)
 }
 
-// acrElsewhere asks for another sign-in if one at a provider may be good enough, until there was one in this interaction.
+// acrElsewhere asks for more if a second factor, or a sign-in at a provider, may be good enough, until there was a sign-in in this interaction.
 func acrElsewhere(s *State) bool {
 	return acrUnmet(s) && s.SignedIn == "" && slices.ContainsFunc(s.EssentialACR, func(acr string) bool { return slices.Contains(s.ReachableACR, acr) })
 }
 
-// acrUnmet ends the request: the sign-in page itself has only one strength, so signing in again there could not help (security row 32).
+// acrUnmet ends the request: signing in again could not help (security row 32).
 func acrUnmet(s *State) bool {
 	return len(s.EssentialACR) > 0 && !slices.Contains(s.EssentialACR, s.ACR)
 }

@@ -84,7 +84,7 @@ func New(o Options) *Flows {
 	return f
 }
 
-// Start saves a request: Kind, Params, Source, ReturnTo (one of the places above) and Binder, the hash of the browser's flow cookie, come from begin.
+// Start saves a request: Kind, Params, Source, ReturnTo (one of the places above), Binder, the hash of the browser's flow cookie, and what Demand noted come from begin.
 func (f *Flows) Start(ctx context.Context, begin storage.Interaction) (*storage.Interaction, error) {
 	if !slices.Contains(places, begin.ReturnTo) {
 		return nil, fmt.Errorf("start interaction: %q is not a place to return to", begin.ReturnTo)
@@ -95,7 +95,10 @@ func (f *Flows) Start(ctx context.Context, begin storage.Interaction) (*storage.
 	var random [idBytes]byte
 	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the program if the system has no randomness
 	now := f.now().UTC().Truncate(time.Microsecond)
-	begin.ID, begin.Proofs = base64.RawURLEncoding.EncodeToString(random[:]), map[string]string{}
+	begin.ID = base64.RawURLEncoding.EncodeToString(random[:])
+	if begin.Proofs == nil {
+		begin.Proofs = map[string]string{}
+	}
 	begin.Created, begin.Expires = now, now.Add(f.lifetime)
 	if err := f.store.CreateInteraction(ctx, &begin); err != nil {
 		return nil, fmt.Errorf("start interaction: %w", err)
@@ -149,9 +152,10 @@ func (f *Flows) Consume(ctx context.Context, id string) error {
 // Pin notes whose login the interaction has seen. What another subject proved before is dropped: whoever changes the account starts over. An account of a provider goes on waiting for
 // its own user only.
 func Pin(i *storage.Interaction, subject, sessionID string) {
-	pending := Pending(i)
+	pending, demand := Pending(i), Demanded(i)
 	if i.Subject != subject {
 		i.Proofs = map[string]string{}
+		Demand(i, demand)
 	}
 	if pending != nil && pending.Subject == subject {
 		SetPending(i, pending)
@@ -164,6 +168,7 @@ func Pin(i *storage.Interaction, subject, sessionID string) {
 // SignIn pins a user who has just signed in for this interaction. Only what has seen the proof of that may call it; Pin is for a session that was there before, too.
 func SignIn(i *storage.Interaction, subject, sessionID string) {
 	Pin(i, subject, sessionID)
+	SetHalf(i, nil)
 	Prove(i, ProofLogin, subject)
 }
 

@@ -56,6 +56,8 @@ type Outcome struct {
 	Error string
 	// Reason explains Step or Error to a developer, in printable ASCII.
 	Reason string
+	// StepUp tells that nothing is missing but strength: a second factor beside the session is enough.
+	StepUp bool
 }
 
 // Check is one reason why a request cannot be granted yet. Needed is pure. A check without Step ends the request.
@@ -77,7 +79,7 @@ func Decide(s State) Outcome {
 		if silent || check.Step == "" {
 			return Outcome{Error: check.Error, Reason: check.Reason}
 		}
-		return Outcome{Step: check.Step, Reason: check.Reason}
+		return Outcome{Step: check.Step, Reason: check.Reason, StepUp: check.Name == stepUp}
 	}
 	return Outcome{}
 }

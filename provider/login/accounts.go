@@ -59,8 +59,7 @@ func (l *Login) showAccounts(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := templates.Accounts{Client: form.Client, Interaction: flow.ID}
 	for _, a := range accounts {
-		name, _ := a.User.Claims["name"].(string)
-		page.Accounts = append(page.Accounts, templates.AccountChoice{Session: a.Session.ID, User: templates.UserView{Name: name, Email: a.User.Email, Username: a.User.Username}})
+		page.Accounts = append(page.Accounts, templates.AccountChoice{Session: a.Session.ID, User: userView(a.User)})
 	}
 	return web.Render(w, r, http.StatusOK, page)
 }

@@ -120,6 +120,10 @@ func (s *server) UserByLogin(ctx context.Context, key string) (*storage.User, st
 	return s.store.UserByLogin(ctx, key)
 }
 
+func (s *server) UpstreamToken(ctx context.Context, id string) ([]byte, error) {
+	return s.store.UpstreamToken(ctx, id)
+}
+
 func (s *server) RehashPassword(ctx context.Context, subject, old, encoded string) error {
 	s.work.did("store hash")
 	return s.store.RehashPassword(ctx, subject, old, encoded)

@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,6 +11,7 @@ import (
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/session"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -21,6 +21,7 @@ import (
 type Store interface {
 	UserByLogin(ctx context.Context, key string) (*storage.User, string, error)
 	RehashPassword(ctx context.Context, subject, old, encoded string) error
+	UpstreamToken(ctx context.Context, sessionID string) ([]byte, error)
 }
 
 // Passwords verifies and encodes passwords; package credential says how.
@@ -48,8 +49,14 @@ type Options struct {
 	Clients   interface {
 		Client(ctx context.Context, id string) (*storage.Client, error)
 	}
-	Limiter *ratelimit.Limiter
-	Limits  Limits
+	// SignIn starts the sessions; nil is one without second factors.
+	SignIn *signin.SignIn
+	// Factors check the second factors that SignIn asks for.
+	Factors Factors
+	// Remember offers to keep the session when the browser closes.
+	Remember bool
+	Limiter  *ratelimit.Limiter
+	Limits   Limits
 	// Upstreams are the other ways to sign in; nil is the same as none.
 	Upstreams Upstreams
 	// NoPassword leaves the password form out, which needs Upstreams.
@@ -73,13 +80,22 @@ func New(o Options) *Login {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.SignIn == nil {
+		o.SignIn = signin.New(signin.Options{Sessions: o.Sessions, Flows: o.Flows, Clients: o.Clients, Audit: o.Audit, Now: o.Now})
+	}
 	return &Login{Options: o}
 }
 
-// Mount adds /login and the choice of accounts.
+// Mount adds /login, the choice of accounts and the second factors.
 func (l *Login) Mount(m *web.Mux) {
 	m.Page("/login", l.show, l.submit)
 	m.Page(accountsPath, l.showAccounts, l.chooseAccount)
+	if l.SignIn.Policy.Enabled() {
+		m.Page("/login/step-up", l.stepUp, nil)
+		m.Page("/login/passkey", nil, l.submitPasskey)
+		m.Page(signin.FactorPath, l.showFactor, l.submitFactor)
+		m.Page(signin.EnrolPath, l.showEnrol, l.submitEnrol)
+	}
 }
 
 // show serves GET: the form. It changes nothing, not even for somebody who is signed in.
@@ -155,26 +171,8 @@ func (l *Login) submit(w http.ResponseWriter, r *http.Request) error {
 		page.Error = templates.Say("login.wrong")
 		return web.Render(w, r, http.StatusUnauthorized, *page)
 	}
-	return l.succeed(w, r, flow, result.user)
-}
-
-// succeed starts the session with a new cookie, pins the user and returns to the request.
-func (l *Login) succeed(w http.ResponseWriter, r *http.Request, flow *storage.Interaction, user *storage.User) error {
-	started, err := l.Sessions.Start(w, r, session.Login{Subject: user.Subject, AMR: []string{"pwd"}, ACR: "1", Epoch: user.Epoch, Keep: interaction.Another(flow)})
-	if err != nil {
-		return fmt.Errorf("start session: %w", err)
-	}
-	err = l.Flows.Update(r.Context(), flow.ID, func(i *storage.Interaction) error {
-		interaction.SignIn(i, user.Subject, started.ID)
-		*flow = *i
-		return nil
-	})
-	if err != nil && !errors.Is(err, storage.ErrConsumed) && !errors.Is(err, storage.ErrNotFound) {
-		return fmt.Errorf("pin user: %w", err)
-	}
-	l.Audit.Record(r.Context(), audit.Event{Name: "login.ok", Actor: user.Subject, Client: flow.Params.Get("client_id"), Result: "ok"})
-	web.Annotate(r, "outcome", "login")
-	return l.back(w, r, flow) // an interaction that another tab finished meanwhile says so there
+	proof := signin.Proof{User: result.user, AMR: []string{"pwd"}, ACR: "1", Remember: r.PostFormValue("remember") == "1"}
+	return l.answer(w, r, l.SignIn.Proven(w, r, flow, proof))
 }
 
 // back sends the browser on once a sign-in is done.

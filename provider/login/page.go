@@ -22,7 +22,11 @@ const maxHint = 254
 
 // page builds the form for an interaction. It is nil if the client of the request is gone: the authorization endpoint says so better.
 func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Login, error) {
-	page := &templates.Login{Interaction: flow.ID, Password: !l.NoPassword}
+	page := &templates.Login{Interaction: flow.ID, Password: !l.NoPassword, Remember: l.Remember}
+	var err error
+	if page.Passkey, err = l.passkeyForm(flow); err != nil {
+		return nil, err
+	}
 	if l.Upstreams != nil {
 		page.Upstreams = l.Upstreams.Buttons()
 	}
@@ -96,11 +100,22 @@ func (l *Login) suggested(r *http.Request, flow *storage.Interaction) (string, e
 	return current.User.Email, nil
 }
 
-// tooMany answers a try that is told nothing.
-func tooMany(w http.ResponseWriter, r *http.Request, page *templates.Login, wait time.Duration) error {
+// retryAfter says in the header when to come back, and returns the same time for the page.
+func retryAfter(w http.ResponseWriter, wait time.Duration) time.Duration {
 	seconds := int(math.Ceil(wait.Seconds()))
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	page.Error = templates.Say("login.wait", "Time", time.Duration(seconds)*time.Second)
+	return time.Duration(seconds) * time.Second
+}
+
+// userView is what pages show of a user.
+func userView(u *storage.User) templates.UserView {
+	name, _ := u.Claims["name"].(string)
+	return templates.UserView{Name: name, Email: u.Email, Username: u.Username}
+}
+
+// tooMany answers a try that is told nothing.
+func tooMany(w http.ResponseWriter, r *http.Request, page *templates.Login, wait time.Duration) error {
+	page.Error = templates.Say("login.wait", "Time", retryAfter(w, wait))
 	return web.Render(w, r, http.StatusTooManyRequests, *page)
 }
 

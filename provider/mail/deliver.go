@@ -21,6 +21,8 @@ const (
 	// openTimeout and sendTimeout end a connection that hangs. A batch that takes them all is done before its lease ends, so that no other node sends the same again.
 	openTimeout, sendTimeout = 20 * time.Second, 20 * time.Second
 	lease                    = 3 * time.Minute
+	// stopGrace is how long a delivery that is under way may go on when the server stops: one that is cut off between the last word and its answer is made twice.
+	stopGrace = 3 * time.Second
 	// settleTimeout is for the statement after an attempt.
 	settleTimeout = 10 * time.Second
 )
@@ -123,8 +125,9 @@ func (m *Mailer) deliver(ctx context.Context, run Run, row *storage.Mail) (broke
 	case err != nil:
 		return false, m.finish(ctx, row, "mail.given_up", err.Error())
 	}
-	sending, cancel := context.WithTimeout(ctx, sendTimeout)
+	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(m.stopGrace, cancel) })()
 	err = run.Deliver(sending, message)
 	var refused *Refused
 	switch {

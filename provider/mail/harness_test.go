@@ -87,12 +87,18 @@ func newStage(t *testing.T, carrier Carrier) *stage {
 // node makes another server on the same queue.
 func (s *stage) node(carrier Carrier) *Mailer {
 	s.t.Helper()
+	return s.over(s.store, carrier)
+}
+
+// over makes a server on another queue.
+func (s *stage) over(store storage.MailStore, carrier Carrier) *Mailer {
+	s.t.Helper()
 	words, err := templates.Load()
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	m, err := New(Options{
-		Words: words, Store: s.store, Seal: s.ring, Carrier: carrier, Issuer: issuer, From: "no-reply@id.example.com", ReplyTo: "Help <help@example.com>",
+		Words: words, Store: store, Seal: s.ring, Carrier: carrier, Issuer: issuer, From: "no-reply@id.example.com", ReplyTo: "Help <help@example.com>",
 		Brand: templates.Brand{Name: "Northwind Identity"}, Audit: audit.New(slog.New(slog.NewJSONHandler(s.log, nil))), Now: s.clock.Now,
 	})
 	if err != nil {
@@ -146,7 +152,7 @@ func wait(t *testing.T, arrived <-chan struct{}) {
 	}
 }
 
-// queue is a small storage.MailStore.
+// queue is a small storage.MailStore that can be looked into; nodes_test.go has the real ones.
 type queue struct {
 	mu   sync.Mutex
 	rows map[string]*storage.Mail

@@ -31,6 +31,8 @@ type Options struct {
 	Store Store
 	// Idle ends a session that was not used for so long; Absolute ends it so long after the last sign-in. Zero means 30 minutes and 12 hours.
 	Idle, Absolute time.Duration
+	// Remember is how long a session lasts that outlives the browser, used or not; zero: there is none.
+	Remember time.Duration
 	// Management keeps the cookie by which relying parties notice that another person, or nobody, is signed in (OpenID Connect Session Management 1.0).
 	Management bool
 	// Now is the clock; nil means time.Now.
@@ -78,6 +80,8 @@ type Login struct {
 	// Upstream, ExternalID, UpstreamSID and UpstreamToken are those of storage.Session; empty for a local sign-in.
 	Upstream, ExternalID, UpstreamSID string
 	UpstreamToken                     []byte
+	// Remember makes the session outlive the browser, if there is such a thing.
+	Remember bool
 	// Keep parks the session of another person instead of ending it: the person at the browser asked for another account beside it.
 	Keep bool
 }
@@ -146,7 +150,8 @@ func (s *Sessions) look(ctx context.Context, hash string) (found, error) {
 		return found{}, fmt.Errorf("read session: %w", err)
 	}
 	now := s.Now()
-	return found{session, user, now.Sub(session.LastSeen) < s.Idle && now.Before(session.Absolute) && !user.Disabled}, nil
+	idle := now.Sub(session.LastSeen) >= s.Idle && !session.Remembered
+	return found{session, user, !idle && now.Before(session.Absolute) && !user.Disabled}, nil
 }
 
 // cookieHash returns the hash of the request's session cookie, if it can be one of ours.
@@ -169,12 +174,15 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*
 	fill := func(row *storage.Session) error {
 		now := s.now()
 		row.CookieHash, row.AuthTime, row.LastSeen, row.Absolute = web.Hash(cookie), now, now, now.Add(s.Absolute)
+		if row.Remembered = login.Remember && s.Remember > 0; row.Remembered {
+			row.Absolute = now.Add(s.Remember)
+		}
 		if told := login.AuthTime.UTC().Truncate(time.Microsecond); !told.IsZero() && told.Before(now) {
 			row.AuthTime = told
 		}
 		row.AMR, row.ACR, row.Epoch = login.AMR, login.ACR, login.Epoch
 		row.Upstream, row.ExternalID, row.UpstreamSID, row.UpstreamToken = login.Upstream, login.ExternalID, login.UpstreamSID, login.UpstreamToken
-		row.UserAgent, row.IP = printable(r.UserAgent()), peer(r)
+		row.UserAgent, row.IP = Printable(r.UserAgent()), Peer(r)
 		return nil
 	}
 	if f, err = s.settle(w, r, f, login); err != nil {
@@ -197,8 +205,12 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, login Login) (*
 func (s *Sessions) forgetFound(r *http.Request) { web.Remember(r, memoKey{s}, nil) }
 
 // setCookie gives the browser the cookie of a session.
-func (s *Sessions) setCookie(w http.ResponseWriter, r *http.Request, value string, _ *storage.Session) {
-	web.SetCookie(w, r, web.SessionCookie, value, 0, true)
+func (s *Sessions) setCookie(w http.ResponseWriter, r *http.Request, value string, row *storage.Session) {
+	var life time.Duration // until the browser closes
+	if row.Remembered {
+		life = row.Absolute.Sub(s.now())
+	}
+	web.SetCookie(w, r, web.SessionCookie, value, life, true)
 }
 
 // Rotate gives the session of the request a new cookie, after something that made it worth more (security row 179); the old cookie finds nothing any more. It returns
@@ -292,8 +304,8 @@ func (s *Sessions) now() time.Time { return s.Now().UTC().Truncate(time.Microsec
 // maxAgent is the longest user agent that is kept, in bytes.
 const maxAgent = 256
 
-// printable keeps what can be stored and shown everywhere.
-func printable(text string) string {
+// Printable keeps what can be stored and shown everywhere.
+func Printable(text string) string {
 	text = strings.Map(func(c rune) rune {
 		if unicode.IsPrint(c) {
 			return c
@@ -306,7 +318,8 @@ func printable(text string) string {
 	return text
 }
 
-func peer(r *http.Request) string {
+// Peer is the address that a request came from, as it is kept with sessions.
+func Peer(r *http.Request) string {
 	if address := web.Peer(r); address.IsValid() {
 		return address.String()
 	}

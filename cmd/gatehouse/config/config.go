@@ -23,6 +23,7 @@ type Config struct {
 	Logout       Logout       `key:"logout"`
 	Keys         Keys         `key:"keys"`
 	Login        Login        `key:"login"`
+	Factors      Factors      `key:"factors"`
 	Passwords    Passwords    `key:"passwords"`
 	Limits       Limits       `key:"limits"`
 	Outbound     Outbound     `key:"outbound"`
@@ -62,8 +63,10 @@ type Storage struct {
 
 // Sessions are browser sessions.
 type Sessions struct {
-	Idle           time.Duration `key:"idle"`
-	Absolute       time.Duration `key:"absolute"`
+	Idle     time.Duration `key:"idle"`
+	Absolute time.Duration `key:"absolute"`
+	// Remember is how long "stay signed in" lasts; 0: it is not offered.
+	Remember       time.Duration `key:"remember"`
 	CookieSameSite string        `key:"cookie_same_site"` // lax or none
 }
 
@@ -125,6 +128,14 @@ type Login struct {
 	Password bool `key:"password"`
 }
 
+// Factors are the second factors.
+type Factors struct {
+	Required    string        `key:"required"` // optional or everyone
+	TOTP        bool          `key:"totp"`
+	Passkeys    bool          `key:"passkeys"`
+	TrustDevice time.Duration `key:"trust_device"`
+}
+
 // Passwords say how passwords are hashed and what is accepted as one.
 type Passwords struct {
 	Cost      int `key:"cost"` // bcrypt, 10 to 14
@@ -142,6 +153,7 @@ type Limits struct {
 	Interactions  Limit `key:"interactions"`
 	Registration  Limit `key:"registration"`
 	PAR           Limit `key:"par"`
+	FactorUser    Limit `key:"factor_user"`
 }
 
 // Outbound is the one HTTP client that fetches what clients name (jwks_uri, logos).
@@ -195,7 +207,7 @@ func Default() *Config {
 		Issuer:   "http://localhost:8080",
 		Server:   Server{Listen: "127.0.0.1:8080", ShutdownGrace: 20 * time.Second},
 		Storage:  Storage{URL: "sqlite:gatehouse.db", AutoMigrate: true},
-		Sessions: Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, CookieSameSite: "lax"},
+		Sessions: Sessions{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Remember: 30 * day, CookieSameSite: "lax"},
 		Tokens: Tokens{
 			Code: time.Minute, Pushed: 90 * time.Second, Access: 10 * time.Minute, ID: 10 * time.Minute,
 			RefreshIdle: 14 * day, RefreshAbsolute: 90 * day, PublicRefreshIdle: 7 * day, PublicRefreshAbsolute: 30 * day,
@@ -205,10 +217,11 @@ func Default() *Config {
 		Registration: Registration{Mode: "off", Profile: "strict", ExpireUnused: 7 * day, ExpireIdle: 90 * day},
 		Keys:         Keys{Algorithms: []string{"RS256", "ES256"}, IDTokenAlg: "RS256", AccessTokenAlg: "ES256", RSABits: 2048, RotateEvery: 90 * day},
 		Login:        Login{Password: true},
+		Factors:      Factors{Required: "optional", TOTP: true, Passkeys: true, TrustDevice: 30 * day},
 		Passwords:    Passwords{Cost: 12, MinLength: 15},
 		Limits: Limits{
 			LoginAccount: Limit{5, 5 * time.Minute}, LoginIP: Limit{30, 10 * time.Minute}, LoginNet: Limit{200, 10 * time.Minute},
-			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute}, Registration: Limit{20, time.Hour},
+			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute}, Registration: Limit{20, time.Hour}, FactorUser: Limit{10, time.Hour},
 		},
 		Branding: Branding{Name: "Gatehouse"},
 		Log:      Log{Level: "info", Format: "text"},

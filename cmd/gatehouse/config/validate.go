@@ -30,6 +30,7 @@ func (l *loader) validate(s Source) {
 	l.checkResources()
 	l.checkUpstreams()
 	l.checkMail()
+	l.checkFactors()
 	l.checkSmall()
 	slices.SortStableFunc(l.faults, func(a, b Fault) int { return strings.Compare(a.Key, b.Key) })
 }
@@ -285,6 +286,20 @@ func scopeToken(scope string) bool {
 		}
 	}
 	return scope != ""
+}
+
+func (l *loader) checkFactors() {
+	f, remember := l.config.Factors, l.config.Sessions.Remember
+	l.oneOf("factors.required", f.Required, "optional", "everyone")
+	if f.Required == "everyone" && !f.TOTP && !f.Passkeys {
+		l.fault("factors.required", "asks everybody for a second factor, and there is none", "set factors.totp or factors.passkeys, or write optional")
+	}
+	if f.TrustDevice != 0 {
+		l.between("factors.trust_device", f.TrustDevice, time.Hour, 90*day)
+	}
+	if remember != 0 {
+		l.between("sessions.remember", remember, time.Hour, 90*day)
+	}
 }
 
 func (l *loader) checkSmall() {
