@@ -50,7 +50,8 @@ type Language struct {
 	Chosen    bool
 }
 
-// AccountProfile holds what apps may be told. Form id profile posts the fields and language to {Base}/account/profile; form id email posts email to {Base}/account/email.
+// AccountProfile holds what apps may be told. Form id profile posts the fields and language to {Base}/account/profile; form id email posts email to {Base}/account/email, and so does form
+// id verify, which proves the address that there is.
 type AccountProfile struct {
 	AccountFrame
 	Fields    []ProfileField
@@ -64,15 +65,6 @@ type AccountProfile struct {
 
 func (AccountProfile) Template() string { return "accountprofile" }
 func (AccountProfile) Title() Text      { return Say("account.profile") }
-
-// AccountEmail asks whether the address of a link is to be the person's. Form id confirm-email posts token to {Base}/account/email/confirm.
-type AccountEmail struct {
-	AccountFrame
-	Address, Token string
-}
-
-func (AccountEmail) Template() string { return "accountemail" }
-func (AccountEmail) Title() Text      { return Say("account.email_confirm") }
 
 // FactorView is a second factor. Kind is totp or passkey.
 type FactorView struct {
@@ -112,6 +104,7 @@ type AccountSecurity struct {
 	PasswordSet     time.Time
 	TOTPOffered     bool
 	PasskeysOffered bool
+	CodesOffered    bool
 	Factors         []FactorView
 	Codes           int // recovery codes that are left
 	Devices         []DeviceView
@@ -134,9 +127,9 @@ const FewCodes = 3
 // AccountPassword sets or changes the password. Form id password-form posts password and repeat to {Base}/account/password.
 type AccountPassword struct {
 	AccountFrame
-	Change    bool   // there is one
-	Login     string // what the person signs in with, for password managers
-	MinLength int
+	Change bool   // there is one
+	Login  string // what the person signs in with, for password managers
+	Hint   Text   // what the password needs
 }
 
 func (AccountPassword) Template() string { return "accountpassword" }
@@ -249,3 +242,12 @@ type AccountData struct {
 
 func (AccountData) Template() string { return "accountdata" }
 func (AccountData) Title() Text      { return Say("account.data") }
+
+// AccountPasskey adds a passkey, which takes a script. Form id passkey posts state, response and name to {Base}/account/passkey.
+type AccountPasskey struct {
+	AccountFrame
+	Options, State string
+}
+
+func (AccountPasskey) Template() string { return "accountpasskey" }
+func (AccountPasskey) Title() Text      { return Say("account.passkey_add") }

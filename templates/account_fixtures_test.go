@@ -42,7 +42,7 @@ func accountApps() AccountApps {
 
 func accountSecurity() AccountSecurity {
 	return AccountSecurity{
-		AccountFrame: frame(), PasswordOffered: true, PasswordSet: since, TOTPOffered: true, PasskeysOffered: true, Codes: 2,
+		AccountFrame: frame(), PasswordOffered: true, PasswordSet: since, TOTPOffered: true, PasskeysOffered: true, CodesOffered: true, Codes: 2,
 		Factors: []FactorView{
 			{ID: "f1", Kind: "totp", Name: "Phone", Since: since, LastUsed: since.AddDate(0, 0, 7)}, {ID: "f2", Kind: "passkey", Name: "Blue key", Since: since},
 		},
@@ -95,7 +95,6 @@ func accountExamples(add func(string, Page)) {
 	add("account-profile", accountProfile())
 	add("account-profile-empty", AccountProfile{AccountFrame: longFrame()})
 	add("account-profile-mail", AccountProfile{AccountFrame: frame(), MailOffered: true, Email: "x", EmailError: Say("account.email_wrong")})
-	add("account-email", AccountEmail{AccountFrame: frame(), Address: longEmail, Token: "gth_lk_x"})
 	add("account-security", accountSecurity())
 	add("account-security-providers", providerAccount())
 	add("account-security-last", AccountSecurity{
@@ -103,10 +102,12 @@ func accountExamples(add func(string, Page)) {
 		Identities: []IdentityView{{Upstream: "long", Name: long.Name, Label: longEmail, ExternalID: "1", Since: since}}, Linkable: []UpstreamButton{{ID: "long", Name: long.Name}},
 		Factors: []FactorView{{ID: "f1", Kind: "passkey", Name: strings.Repeat("long", 16), Since: since}},
 	})
-	add("account-password", AccountPassword{AccountFrame: frame(), Change: true, Login: "mira@northwind.example", MinLength: 15})
-	add("account-password-error", AccountPassword{AccountFrame: AccountFrame{Error: Say("account.password_differs")}, Login: longEmail, MinLength: 8})
+	add("account-password", AccountPassword{AccountFrame: frame(), Change: true, Login: "mira@northwind.example", Hint: PasswordHint(15)})
+	add("account-password-error", AccountPassword{AccountFrame: AccountFrame{Error: Say("account.password_differs")}, Login: longEmail, Hint: PasswordHint(8)})
 	add("account-authenticator", AccountAuthenticator{AccountFrame: frame(), QRSize: 29, QRPath: "M4 4h7v1h-7zM4 10h7v1h-7zM4 5h1v5h-1zM10 5h1v5h-1zM18 18h7v7h-7z", Secret: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", Pending: "sealed", Name: "Phone"})
 	codes := strings.Fields("a2b3-c4d5-e6f7-g2h3 i4j5-k6l7-m2n3-o4p5 a2b3-c4d5-e6f7-g2h4 i4j5-k6l7-m2n3-o4p6 a2b3-c4d5-e6f7-g2h5 i4j5-k6l7-m2n3-o4p7")
+	add("account-passkey", AccountPasskey{AccountFrame: frame(), Options: `{"challenge":"AA"}`, State: "sealed"})
+	add("account-passkey-error", AccountPasskey{AccountFrame: longFrame(), Options: `{"challenge":"AA"}`, State: "sealed"})
 	add("account-codes", AccountCodes{AccountFrame: AccountFrame{User: frame().User, Done: Say("account.done_first_factor")}, Codes: codes})
 	add("account-codes-new", AccountCodes{AccountFrame: frame(), Left: 3})
 	add("account-sessions", accountSessions())

@@ -72,7 +72,7 @@ func hostilePages(value string) []Page {
 	var redirect RedirectMismatch
 	var home Account
 	var profile AccountProfile
-	var address AccountEmail
+	var passkey AccountPasskey
 	var security AccountSecurity
 	var password AccountPassword
 	var authenticator AccountAuthenticator
@@ -95,7 +95,7 @@ func hostilePages(value string) []Page {
 	var enrol Enrol
 	var fresh RecoveryCodes
 	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link, &accounts, &factor, &enrol, &fresh,
-		&profile, &address, &security, &password, &authenticator, &codes, &sessions, &activity, &apps, &data} {
+		&profile, &passkey, &security, &password, &authenticator, &codes, &sessions, &activity, &apps, &data} {
 		fill(reflect.ValueOf(p).Elem(), value)
 	}
 	target := template.URL("https://rp.example/cb?x=" + value)
@@ -104,7 +104,7 @@ func hostilePages(value string) []Page {
 	}
 	post.Action, between.URL, out.Next, leaving.Next, out.Frames[0].URL, leaving.Frames[0].URL = target, target, target, target, target, target
 	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, accounts, factor, enrol, fresh, usable(login),
-		profile, address, security, usable(security), password, authenticator, codes, sessions, activity, apps, data}
+		profile, passkey, security, usable(security), password, authenticator, codes, sessions, activity, apps, data}
 }
 
 // usable is a hostile page whose providers are not down: those that are have no form.

@@ -38,6 +38,14 @@ type Brand struct {
 	SupportURL string // http(s) URL, mailto: address or path on this server
 }
 
+// Label is the name to show.
+func (b Brand) Label() string {
+	if b.Name == "" {
+		return "Gatehouse"
+	}
+	return b.Name
+}
+
 // Layout is what every page gets besides its own content.
 type Layout struct {
 	Brand Brand
@@ -152,9 +160,7 @@ func (s *Set) Render(w io.Writer, l Layout, p Page) error {
 			return fmt.Errorf("render page %s: %w", p.Template(), err)
 		}
 	}
-	if l.Brand.Name == "" {
-		l.Brand.Name = "Gatehouse"
-	}
+	l.Brand.Name = l.Brand.Label()
 	l.Lang = spoken.tag
 	if l.Dir == "" {
 		l.Dir = spoken.dir

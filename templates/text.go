@@ -76,6 +76,9 @@ func (l *language) text(id string, pairs ...any) (string, error) {
 	return l.say(Text{ID: id, Data: data})
 }
 
+// Date is a time of which a sentence tells the day alone.
+type Date time.Time
+
 // word is how a value stands in a sentence. Numbers stay as they are: they choose the plural.
 func (l *language) word(value any) (any, error) {
 	switch v := value.(type) {
@@ -83,6 +86,8 @@ func (l *language) word(value any) (any, error) {
 		return l.say(v)
 	case time.Time:
 		return l.moment(v)
+	case Date:
+		return l.date(time.Time(v))
 	case time.Duration:
 		return l.duration(v)
 	}

@@ -12,12 +12,30 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// PolicyError says in words for the user why a new password is refused. It never holds the password.
-type PolicyError struct{ Message string }
+// PolicyError says why a new password is refused: Message in English, for the command line, and Reason for pages, which have words of their own in every language. It never holds the
+// password.
+type PolicyError struct {
+	Message string
+	Reason  Reason
+	// Length is how many characters a password of the reason TooShort has, Least how many it needs.
+	Length, Least int
+}
 
 func (e *PolicyError) Error() string { return e.Message }
 
-var errTooLong = &PolicyError{Message: fmt.Sprintf("The password is too long: at most %d bytes.", maxPassword)}
+// Reason is why a password is refused.
+type Reason string
+
+// The reasons.
+const (
+	TooLong  Reason = "long"
+	NotText  Reason = "text"
+	TooShort Reason = "short"
+	Common   Reason = "common" // made of what everybody tries
+	OwnWords Reason = "own"    // made of the user's own words, or the product's
+)
+
+var errTooLong = &PolicyError{Reason: TooLong, Message: fmt.Sprintf("The password is too long: at most %d bytes.", maxPassword)}
 
 // product is a word that nobody may build a password on here.
 const product = "gatehouse"
@@ -31,6 +49,9 @@ const longestOwn = 64
 // leastScore is how much of a password must be left once common words, sequences, repetitions and the user's own words are taken out.
 const leastScore = 8
 
+// MinLength is the least length of a new password, in characters.
+func (p *Passwords) MinLength() int { return p.minLength }
+
 // Check judges a new password (NIST SP 800-63B-4 section 3.1.1.2): long enough, not one that everybody tries, not built on words: the
 // user's e-mail, user name, name. There are no rules of composition. *PolicyError.
 func (p *Passwords) Check(password string, words ...string) error {
@@ -38,16 +59,16 @@ func (p *Passwords) Check(password string, words ...string) error {
 		return errTooLong
 	}
 	if !utf8.ValidString(password) {
-		return &PolicyError{Message: "The password is not valid text (UTF-8)."}
+		return &PolicyError{Reason: NotText, Message: "The password is not valid text (UTF-8)."}
 	}
 	if n := utf8.RuneCountInString(norm.NFC.String(password)); n < p.minLength {
-		return &PolicyError{Message: fmt.Sprintf("The password is too short: it has %d characters, and at least %d are needed. A few unrelated words make a good one.", n, p.minLength)}
+		return &PolicyError{Reason: TooShort, Length: n, Least: p.minLength, Message: fmt.Sprintf("The password is too short: it has %d characters, and at least %d are needed. A few unrelated words make a good one.", n, p.minLength)}
 	}
 	if score(password, nil) < leastScore {
-		return &PolicyError{Message: "The password is too easy to guess: it is made of very common words, repetitions or keyboard patterns. A few unrelated words make a good one."}
+		return &PolicyError{Reason: Common, Message: "The password is too easy to guess: it is made of very common words, repetitions or keyboard patterns. A few unrelated words make a good one."}
 	}
 	if score(password, words) < leastScore {
-		return &PolicyError{Message: "The password is too easy to guess: it is made of your own name, e-mail address or user name, or the name of this service."}
+		return &PolicyError{Reason: OwnWords, Message: "The password is too easy to guess: it is made of your own name, e-mail address or user name, or the name of this service."}
 	}
 	return nil
 }
