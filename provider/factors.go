@@ -21,7 +21,7 @@ func (p *Provider) prepareFactors(ctx context.Context) error {
 	if name == "" {
 		name = "Gatehouse"
 	}
-	p.factors = login.Factors{Users: p.store, PerUser: o.Limits.Factor}
+	p.factors = login.Factors{Users: p.store, Tries: o.Limits.FactorChallenge, PerUser: o.Limits.FactorUser, PerIP: o.Limits.FactorIP}
 	var err error
 	if p.factors.Recovery, err = credential.NewRecoveryCodes(ctx, p.store, p.store, o.Seal); err != nil {
 		return err

@@ -22,6 +22,8 @@ import (
 	"gatehouse/provider"
 	"gatehouse/provider/client"
 	"gatehouse/provider/credential"
+	"gatehouse/provider/mail"
+	"gatehouse/provider/mail/mailtest"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/outbound"
 	"gatehouse/provider/ratelimit"
@@ -54,6 +56,8 @@ type server struct {
 	Provider *provider.Provider
 	Log      *webtest.Log
 	Clock    *webtest.Clock
+	// Mail reads what people were sent; this server's, not the other nodes'.
+	Mail *mailtest.Store
 	// TLS makes boot serve an https issuer, Idle leaves the background jobs out; set them before boot (see startAs).
 	TLS, Idle bool
 	// Managed tells that Session Management is on.
@@ -126,13 +130,14 @@ func (s *server) boot(changes ...func(*provider.Options)) {
 	if err != nil {
 		s.Fatal(err)
 	}
+	s.Mail = mailtest.Watch(s.Store, ring)
 	o := provider.Options{
-		Issuer: s.URL, Store: s.Store, Seal: ring, Outbound: out, Log: slog.New(slog.NewJSONHandler(s.Log, nil)), Now: s.Clock.Now, SameSite: http.SameSiteLaxMode,
+		Issuer: s.URL, Store: s.Mail, Mail: provider.Mail{Carrier: mail.NewBox(1), From: "no-reply@id.example.com"}, Seal: ring, Outbound: out, Log: slog.New(slog.NewJSONHandler(s.Log, nil)), Now: s.Clock.Now, SameSite: http.SameSiteLaxMode,
 		SessionIdle: 30 * time.Minute, SessionAbsolute: 12 * time.Hour, Tokens: testTokens,
 		Keys:         provider.KeyPolicy{Algorithms: []string{"RS256", "ES256"}, IDToken: "RS256", AccessToken: "ES256", RSABits: 2048, RotateEvery: 90 * 24 * time.Hour},
 		PasswordCost: 4, PasswordMinLength: 15,
 		Limits: provider.Limits{
-			LoginAccount: ratelimit.Limit{Burst: 5, Every: time.Minute}, LoginIP: ratelimit.Limit{Burst: 1000, Every: time.Second}, LoginNet: ratelimit.Limit{Burst: 1000, Every: time.Second},
+			LoginAccount: ratelimit.Backoff{Free: 5, Longest: 15 * time.Minute}, LoginFailures: 100, LoginIP: ratelimit.Limit{Burst: 1000, Every: time.Second}, LoginNet: ratelimit.Limit{Burst: 1000, Every: time.Second},
 			TokenFailures: ratelimit.Limit{Burst: 1000, Every: time.Second}, Interactions: ratelimit.Limit{Burst: 1000, Every: time.Second},
 		},
 	}

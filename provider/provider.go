@@ -101,12 +101,19 @@ type KeyPolicy struct {
 	RotateEvery time.Duration
 }
 
-// Limits are the rate limits; a zero Limit is off.
+// Limits are the rate limits; a zero one is off.
 type Limits struct {
-	LoginAccount, LoginIP, LoginNet                  ratelimit.Limit
+	// LoginAccount slows down guesses at one account, LoginFailures ends them; see login.Limits.
+	LoginAccount      ratelimit.Backoff
+	LoginFailures     int
+	LoginIP, LoginNet ratelimit.Limit
+	// FactorChallenge is how many wrong codes one sign-in may bring; the others count them by user and by address.
+	FactorChallenge                                  int
+	FactorUser, FactorIP                             ratelimit.Limit
+	ResetAddress                                     ratelimit.Limit // mails with a link to one address
+	MailIP, SignupIP                                 ratelimit.Limit // mails, and sign-ups, that one address asks for
 	TokenFailures, TokenOK, Introspect, Interactions ratelimit.Limit
 	Registration, PAR                                ratelimit.Limit
-	Factor                                           ratelimit.Limit
 }
 
 // maxLimitKeys bounds the memory of the limits that are counted in process.

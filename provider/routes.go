@@ -29,7 +29,7 @@ func (p *Provider) features() []web.Feature {
 		p.upstreams,
 		login.New(login.Options{
 			Store: p.store, Passwords: p.passwords, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Limiter: shared,
-			Limits:     login.Limits{AccountFailures: o.Limits.LoginAccount, IPFailures: o.Limits.LoginIP, NetFailures: o.Limits.LoginNet},
+			Limits:     login.Limits{AccountFailures: o.Limits.LoginAccount, MaxFailures: o.Limits.LoginFailures, IPFailures: o.Limits.LoginIP, NetFailures: o.Limits.LoginNet},
 			DeviceKeys: o.Seal.Derive("known-device", 32), Audit: p.audit, Now: o.Now,
 			Upstreams: p.upstreams, NoPassword: o.NoPassword, SignIn: p.signIn, Factors: p.factors, Remember: o.Remember > 0,
 		}),

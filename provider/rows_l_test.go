@@ -25,7 +25,7 @@ import (
 // secondFactors offers both kinds, asks who has one, and lets browsers be trusted.
 func secondFactors(o *provider.Options) {
 	o.Factors = signin.Policy{TOTP: true, Passkeys: true, TrustDevice: 30 * 24 * time.Hour}
-	o.Limits.Factor = ratelimit.Limit{Burst: 10, Every: 6 * time.Minute}
+	o.Limits.FactorUser = ratelimit.Limit{Burst: 10, Every: 6 * time.Minute}
 	o.Issuer = strings.Replace(o.Issuer, "127.0.0.1", "localhost", 1) // passkeys need a domain
 }
 

@@ -38,7 +38,7 @@ var hostileTexts = []string{
 func TestRow190HostileTextIsData(t *testing.T) {
 	for _, backend := range []string{"sqlite", "postgres"} {
 		t.Run(backend, func(t *testing.T) {
-			s := start(t, backend, func(o *provider.Options) { o.Limits.LoginAccount = ratelimit.Limit{} })
+			s := start(t, backend, func(o *provider.Options) { o.Limits.LoginAccount = ratelimit.Backoff{} })
 			s.client()
 			s.user("ada@example.com")
 			b := s.browser("ada@example.com")
@@ -374,7 +374,7 @@ func TestRow193ForwardedHeadersOfStrangersAreHearsay(t *testing.T) {
 	headers := []string{"X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP", "X-Cluster-Client-IP", "Fastly-Client-IP", "X-Original-Forwarded-For"}
 	limits := func(o *provider.Options) {
 		o.Limits.TokenFailures, o.Limits.LoginIP = ratelimit.Limit{Burst: 3, Every: time.Hour}, ratelimit.Limit{Burst: 3, Every: time.Hour}
-		o.Limits.LoginAccount = ratelimit.Limit{}
+		o.Limits.LoginAccount = ratelimit.Backoff{}
 	}
 	wrong := func(s *server, header, value string) int {
 		return s.bareForm("/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {"app"}, "client_secret": {"x"}}, header+": "+value).StatusCode

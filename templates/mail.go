@@ -118,7 +118,7 @@ type mailView struct {
 	Lang, Dir, Subject, Brand, Heading, Greeting string
 	Paragraphs                                   []string
 	Facts                                        []mailFact
-	// Link is the link, Action the words on it. Button says that it is what the mail is for; Fallback tells what to do with the bare address.
+	// Link is the link, Action the words on it. Button says that it is what the mail is for; Fallback then tells what to do with the bare address.
 	Link, Action, Fallback string
 	Button                 bool
 	Life, After, Footer    string
@@ -190,7 +190,7 @@ func (l *language) mail(form mailForm, m Mail) (*mailView, error) {
 	case form.action:
 		v.Action, v.Fallback, v.Life, v.After = say.the(id+"button"), say.the("mail.fallback"), say.the("mail.life"), say.the(id+"after")
 	default:
-		v.Action, v.Fallback, v.Life, v.After = say.the("mail.not_me"), say.the("mail.not_me_text"), say.the("mail.life_not_me"), say.the(id+"after")
+		v.Action, v.Life, v.After = say.the("mail.not_me"), say.the("mail.life_not_me"), say.the(id+"after")
 	}
 	if m.Life <= 0 {
 		v.Life = ""

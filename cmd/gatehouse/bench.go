@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/cmd/gatehouse/config"
 	"gatehouse/cmd/gatehouse/console"
 	"gatehouse/provider/bench"
 	"gatehouse/provider/client"
@@ -148,7 +149,7 @@ func (p *program) withBenchData(c *cobra.Command, f *benchFlags, do func(context
 	if err := applyNames(user); err != nil {
 		return err
 	}
-	return p.withPasswords(c, func(ctx context.Context, store storage.Store, passwords *credential.Passwords) error {
+	return p.withPasswords(c, func(ctx context.Context, _ *config.Config, store storage.Store, passwords *credential.Passwords) error {
 		if err := createUser(ctx, store, passwords, user, f.User.Secret); err != nil {
 			return err
 		}

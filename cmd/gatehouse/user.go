@@ -20,7 +20,7 @@ import (
 func (p *program) userCommand() *cobra.Command {
 	return group("user", "Look after the people who sign in",
 		p.userCreate(), p.userList(), p.userGet(), p.userUpdate(), p.userSetPassword(), p.userSwitch("disable", true), p.userSwitch("enable", false), p.userDelete(),
-		p.userIdentities())
+		p.userIdentities(), p.userImport(), p.userExport())
 }
 
 // userView is a user as the command line shows one.
@@ -74,7 +74,7 @@ func (p *program) userCreate() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.withPasswords(c, func(ctx context.Context, store storage.Store, passwords *credential.Passwords) error {
+		return p.withPasswords(c, func(ctx context.Context, _ *config.Config, store storage.Store, passwords *credential.Passwords) error {
 			if err := createUser(ctx, store, passwords, user, password); err != nil {
 				return err
 			}
@@ -193,7 +193,7 @@ func (p *program) userSetPassword() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.withPasswords(c, func(ctx context.Context, store storage.Store, passwords *credential.Passwords) error {
+		return p.withPasswords(c, func(ctx context.Context, _ *config.Config, store storage.Store, passwords *credential.Passwords) error {
 			u, err := findUser(ctx, store, args[0])
 			if err != nil {
 				return err

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"gatehouse/cmd/gatehouse/config"
 	"gatehouse/cmd/gatehouse/console"
+	"gatehouse/cmd/gatehouse/transfer"
 	"gatehouse/provider/audit"
 	"gatehouse/provider/federation"
 	"gatehouse/storage"
@@ -62,9 +62,6 @@ func (p *program) userIdentities() *cobra.Command {
 	return c
 }
 
-// maxIdentityText bounds what an operator gives of an account, in bytes; see storage.Identity.
-const maxIdentityText = 255
-
 func identityFlags(c *cobra.Command, i *storage.Identity) {
 	c.Flags().StringVar(&i.Upstream, "upstream", "", "`ID` of the upstream in the configuration")
 	c.Flags().StringVar(&i.ExternalID, "external-id", "", "the provider's `ID` of the account for good: sub of its ID tokens, TENANT/SUB at Microsoft, the number of a GitHub user")
@@ -72,21 +69,11 @@ func identityFlags(c *cobra.Command, i *storage.Identity) {
 
 // checkIdentity checks the flags.
 func checkIdentity(i *storage.Identity) error {
-	for flag, text := range map[string]string{"--upstream": i.Upstream, "--external-id": i.ExternalID, "--label": i.Label} {
-		switch {
-		case text == "" && flag != "--label":
-			return console.Usagef("%s is missing; see: gatehouse user identities --help", flag)
-		case len(text) > maxIdentityText:
-			return console.Usagef("%s is longer than %d bytes", flag, maxIdentityText)
-		case flag == "--label" && strings.ContainsFunc(text, unicode.IsControl), flag != "--label" && strings.ContainsFunc(text, notVisible):
-			return console.Usagef("%s holds a character that it cannot have; write it as the provider does", flag)
-		}
+	if fault := transfer.CheckIdentity(i); fault != nil {
+		return console.Usagef("--%s %s; see: gatehouse user identities --help", strings.ReplaceAll(fault.Field, "_", "-"), fault.Reason)
 	}
 	return nil
 }
-
-// notVisible tells what no id has: OpenID Connect Core section 2 wants ASCII.
-func notVisible(r rune) bool { return r < ' ' || r > '~' }
 
 func (p *program) identityLink() *cobra.Command {
 	var i storage.Identity

@@ -68,7 +68,7 @@ func (p *program) withStore(c *cobra.Command, do func(context.Context, *config.C
 }
 
 // withPasswords also opens what passwords are hashed with.
-func (p *program) withPasswords(c *cobra.Command, do func(context.Context, storage.Store, *credential.Passwords) error) error {
+func (p *program) withPasswords(c *cobra.Command, do func(context.Context, *config.Config, storage.Store, *credential.Passwords) error) error {
 	return p.withStore(c, func(ctx context.Context, cfg *config.Config, store storage.Store) error {
 		ring, err := openRing(ctx, cfg, store)
 		if err != nil {
@@ -78,7 +78,7 @@ func (p *program) withPasswords(c *cobra.Command, do func(context.Context, stora
 		if err != nil {
 			return err
 		}
-		return do(ctx, store, passwords)
+		return do(ctx, cfg, store, passwords)
 	})
 }
 
@@ -127,7 +127,7 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		Tokens: lifetimes(c), DefaultAudience: c.Tokens.DefaultAudience, Resources: resources(c),
 		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
 		Registration: provider.Registration(c.Registration), SessionManagement: c.Logout.SessionManagement,
-		Keys:      provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
+		Keys:    provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
 		Factors: factors(c.Factors), Remember: c.Sessions.Remember,
 		Upstreams: upstreams(c), NoPassword: !c.Login.Password,
 		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
@@ -202,8 +202,10 @@ func factors(f config.Factors) signin.Policy {
 
 func limits(l config.Limits) provider.Limits {
 	return provider.Limits{
-		LoginAccount: rate(l.LoginAccount), LoginIP: rate(l.LoginIP), LoginNet: rate(l.LoginNet), TokenFailures: rate(l.TokenFailures),
-		TokenOK: rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions), Registration: rate(l.Registration), PAR: rate(l.PAR), Factor: rate(l.FactorUser),
+		LoginAccount: ratelimit.Backoff{Free: l.LoginAccount.Count, Longest: l.LoginAccount.Per}, LoginFailures: l.LoginFailures, LoginIP: rate(l.LoginIP), LoginNet: rate(l.LoginNet),
+		FactorChallenge: l.FactorChallenge, FactorUser: rate(l.FactorUser), FactorIP: rate(l.FactorIP), ResetAddress: rate(l.ResetAddress), MailIP: rate(l.MailIP), SignupIP: rate(l.SignupIP),
+		TokenFailures: rate(l.TokenFailures),
+		TokenOK:       rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions), Registration: rate(l.Registration), PAR: rate(l.PAR),
 	}
 }
 

@@ -100,7 +100,7 @@ func (s *server) options(ring *seal.Ring, out *outbound.Client) provider.Options
 		ResponseTypes:          []string{"code", "id_token", "id_token token", "code id_token", "code token", "code id_token token"},
 		UnsignedRequestObjects: true, UnsignedIDTokens: true, SessionManagement: true,
 		Registration: provider.Registration{Mode: "open", Profile: "compatible", ExpireUnused: 7 * 24 * time.Hour, ExpireIdle: 90 * 24 * time.Hour},
-		Limits:       provider.Limits{LoginAccount: many, LoginIP: many, LoginNet: many, TokenFailures: many, Interactions: many, Registration: many, PAR: many},
+		Limits:       provider.Limits{LoginIP: many, LoginNet: many, TokenFailures: many, Interactions: many, Registration: many, PAR: many},
 	}
 }
 

@@ -126,7 +126,7 @@ func (g *gatehouse) boot(upstreams []upstream.Config, changes ...func(*provider.
 		SessionIdle: 30 * time.Minute, SessionAbsolute: 12 * time.Hour, Tokens: lifetimes,
 		Keys:         provider.KeyPolicy{Algorithms: []string{"RS256", "ES256"}, IDToken: "RS256", AccessToken: "ES256", RSABits: 2048, RotateEvery: 90 * 24 * time.Hour},
 		PasswordCost: 4, PasswordMinLength: 15, Upstreams: upstreams,
-		Limits: provider.Limits{LoginAccount: many, LoginIP: many, LoginNet: many, TokenFailures: many, Interactions: many},
+		Limits: provider.Limits{LoginIP: many, LoginNet: many, TokenFailures: many, Interactions: many},
 	}
 	for _, change := range changes {
 		change(&o)

@@ -34,8 +34,24 @@ func (a *attempt) subject() string {
 	return a.user.Subject
 }
 
-// try checks one user name and password. An unknown user, a disabled one and a wrong password cost the same operations in the same order (ruling 27): two limits read,
-// one user read, one limit read, one hash compared, three failures counted.
+// FailureStore counts the failures of an account for good.
+type FailureStore interface {
+	FailPassword(ctx context.Context, subject string, at time.Time) (int, error)
+	ClearFailures(ctx context.Context, subject string) error
+}
+
+// Limits bound the failures of sign-ins: per account, per address and per network (web.PeerKey, web.NetKey). Successes are not counted.
+type Limits struct {
+	// AccountFailures slows down guesses at one account, or at one name that nobody has. Forget is this package's business.
+	AccountFailures ratelimit.Backoff
+	// MaxFailures is how many failures in a row an account takes. From then on the right password is answered as a wrong one, until it is set anew or the user signs in with a browser that is
+	// known. 0 is no limit.
+	MaxFailures             int
+	IPFailures, NetFailures ratelimit.Limit
+}
+
+// try checks one user name and password. An unknown user, a disabled one, one with too many failures and a wrong password cost the same operations in the same order (ruling 27): two
+// limits read, one user read, the account's failures read, one hash compared, two limits and the account's failures counted, and one row written for good.
 func (l *Login) try(w http.ResponseWriter, r *http.Request, username, password string) (*attempt, error) {
 	ctx := r.Context()
 	places := []counter{
@@ -55,13 +71,14 @@ func (l *Login) try(w http.ResponseWriter, r *http.Request, username, password s
 	if err != nil {
 		return nil, fmt.Errorf("find user: %w", err)
 	}
-	account := counter{accountKey(user, key, username) + l.device(r, user, encoded), l.Limits.AccountFailures}
-	leave, err := l.gate.enter(ctx, account.key)
+	lane := l.laneOf(r, user, encoded, accountKey(user, key, username))
+	leave, err := l.gate.enter(ctx, lane.key)
 	if err != nil {
 		return nil, busy(err)
 	}
 	defer leave()
-	if wait, err := l.wait(ctx, account); err != nil || wait > 0 {
+	failed, wait, err := l.slowed(ctx, lane)
+	if err != nil || wait > 0 {
 		return &attempt{user: user, wait: wait}, err
 	}
 	ok, rehash, err := l.Passwords.Verify(ctx, encoded, password)
@@ -71,15 +88,25 @@ func (l *Login) try(w http.ResponseWriter, r *http.Request, username, password s
 	if err != nil {
 		return nil, fmt.Errorf("verify password: %w", err)
 	}
-	places = append(places, account)
-	if reason := refusal(user, ok); reason != "" {
-		wait, err := l.count(ctx, places...)
+	reason := refusal(user, ok)
+	if reason == "" && l.exhausted(user, lane, failed) {
+		reason = "too many failures in a row"
+	}
+	if reason != "" {
+		wait, err := l.fail(ctx, user, lane, places)
 		return &attempt{user: user, reason: reason, wait: wait}, err
 	}
 	// Tries that ran at the same time may have spent a limit meanwhile. Then this one is not told what it found, or many guesses at once would buy more
 	// than one after the other.
 	if wait, err := l.wait(ctx, places...); err != nil || wait > 0 {
 		return &attempt{user: user, wait: wait}, err
+	}
+	failed, wait, err = l.slowed(ctx, lane)
+	if err != nil || wait > 0 {
+		return &attempt{user: user, wait: wait}, err
+	}
+	if err := l.forgive(ctx, user, lane, failed); err != nil {
+		return nil, err
 	}
 	if rehash {
 		encoded = l.rehash(r, user, encoded, password)

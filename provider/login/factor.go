@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 
 // The second factor: a code of an authenticator app, a recovery code or a passkey, after a first factor that waits in the interaction.
 
-// maxTries is how many codes one sign-in may try.
+// maxTries is how many codes one sign-in may try unless Factors say something else.
 const maxTries = 5
 
 // Factors check second factors; nil parts are off.
@@ -32,8 +33,10 @@ type Factors struct {
 	Users    interface {
 		User(ctx context.Context, subject string) (*storage.User, error)
 	}
-	// PerUser limits wrong codes for one user, whatever the number of sign-ins.
-	PerUser ratelimit.Limit
+	// Tries is how many codes one sign-in may try; 0 means five.
+	Tries int
+	// PerUser and PerIP limit wrong codes for one user and from one address, whatever the number of sign-ins.
+	PerUser, PerIP ratelimit.Limit
 }
 
 // waiting is a half sign-in with its user and the factors that can complete it.
@@ -130,12 +133,12 @@ func (l *Login) submitFactor(w http.ResponseWriter, r *http.Request) error {
 	if over, err := l.countTry(w, r, at); over || err != nil {
 		return err
 	}
-	key := "factor\n" + at.user.Subject
-	allowed, retry, err := l.Limiter.Take(r.Context(), key, l.Factors.PerUser)
+	counters := []counter{{"factor\n" + at.user.Subject, l.Factors.PerUser}, {"factor\nip\n" + web.PeerKey(r), l.Factors.PerIP}}
+	retry, err := l.count(r.Context(), counters...)
 	if err != nil {
-		return fmt.Errorf("limit codes: %w", err)
+		return err
 	}
-	if !allowed {
+	if retry > 0 {
 		l.Audit.Record(r.Context(), audit.Event{Name: "factor.throttled", Target: at.user.Subject, Result: "denied"})
 		return l.renderFactor(w, r, at, http.StatusTooManyRequests, templates.Say("factor.wait", "Time", retryAfter(w, retry)))
 	}
@@ -146,8 +149,10 @@ func (l *Login) submitFactor(w http.ResponseWriter, r *http.Request) error {
 	if !problem.Empty() {
 		return l.renderFactor(w, r, at, http.StatusUnauthorized, problem)
 	}
-	if err := l.Limiter.Forgive(r.Context(), key, l.Factors.PerUser); err != nil {
-		return fmt.Errorf("forgive code: %w", err)
+	for _, c := range counters {
+		if err := l.Limiter.Forgive(r.Context(), c.key, c.limit); err != nil {
+			return fmt.Errorf("forgive code: %w", err)
+		}
 	}
 	proof := signin.ProofOf(at.half, at.user, amr...)
 	proof.Trust = r.PostFormValue("trust") == "1" && !signin.Sensitive(at.flow)
@@ -160,7 +165,7 @@ func (l *Login) countTry(w http.ResponseWriter, r *http.Request, at *waiting) (o
 	err = l.Flows.Update(r.Context(), at.flow.ID, func(i *storage.Interaction) error {
 		h := interaction.HalfOf(i)
 		gone = h == nil || h.Subject != at.half.Subject
-		over = gone || h.Tries >= maxTries
+		over = gone || h.Tries >= cmp.Or(l.Factors.Tries, maxTries)
 		if over {
 			interaction.SetHalf(i, nil)
 			return nil

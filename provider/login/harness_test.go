@@ -129,6 +129,17 @@ func (s *server) RehashPassword(ctx context.Context, subject, old, encoded strin
 	return s.store.RehashPassword(ctx, subject, old, encoded)
 }
 
+// FailPassword is recorded as what it is instead of for an account that exists: one row written.
+func (s *server) FailPassword(ctx context.Context, subject string, at time.Time) (int, error) {
+	s.work.did("write limit")
+	return s.store.FailPassword(ctx, subject, at)
+}
+
+func (s *server) ClearFailures(ctx context.Context, subject string) error {
+	s.work.did("clear failures")
+	return s.store.ClearFailures(ctx, subject)
+}
+
 func (s *server) Verify(ctx context.Context, encoded, password string) (ok, rehash bool, err error) {
 	s.work.did("hash")
 	if s.hold != nil {
@@ -175,7 +186,7 @@ func start(t *testing.T, changes ...func(*login.Options)) *server {
 	o := login.Options{
 		Store: s, Passwords: s, Sessions: sessions, Flows: s.flows, Clients: s.store, Limiter: ratelimit.New(ratelimit.Options{Store: s, Now: s.clock.now}), Audit: audit.New(log), Now: s.clock.now,
 		Limits: login.Limits{
-			AccountFailures: ratelimit.Limit{Burst: 5, Every: time.Minute}, IPFailures: ratelimit.Limit{Burst: 30, Every: 20 * time.Second}, NetFailures: ratelimit.Limit{Burst: 200, Every: 3 * time.Second},
+			AccountFailures: ratelimit.Backoff{Free: 5, Longest: 15 * time.Minute}, MaxFailures: 100, IPFailures: ratelimit.Limit{Burst: 30, Every: 20 * time.Second}, NetFailures: ratelimit.Limit{Burst: 200, Every: 3 * time.Second},
 		},
 	}
 	for _, change := range changes {

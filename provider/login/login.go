@@ -21,6 +21,7 @@ import (
 type Store interface {
 	UserByLogin(ctx context.Context, key string) (*storage.User, string, error)
 	RehashPassword(ctx context.Context, subject, old, encoded string) error
+	FailureStore
 	UpstreamToken(ctx context.Context, sessionID string) ([]byte, error)
 }
 
@@ -29,9 +30,6 @@ type Passwords interface {
 	Verify(ctx context.Context, encoded, password string) (ok, rehash bool, err error)
 	Hash(ctx context.Context, password string) (encoded string, err error)
 }
-
-// Limits bound the failures of sign-ins: per account, per address and per network (web.PeerKey, web.NetKey). Successes are not counted.
-type Limits struct{ AccountFailures, IPFailures, NetFailures ratelimit.Limit }
 
 // Upstreams are the providers at which people can sign in instead. Package upstream has them.
 type Upstreams interface {

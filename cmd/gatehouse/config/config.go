@@ -144,16 +144,25 @@ type Passwords struct {
 
 // Limits are rates; see Limit.
 type Limits struct {
-	LoginAccount  Limit `key:"login_account"`
+	// LoginAccount is no rate: after Count failures each further one doubles the wait, from a second up to Per.
+	LoginAccount Limit `key:"login_account"`
+	// LoginFailures in a row close an account to passwords until a new one is set; 0 is no limit.
+	LoginFailures int   `key:"login_failures"`
 	LoginIP       Limit `key:"login_ip"`
 	LoginNet      Limit `key:"login_net"`
-	TokenFailures Limit `key:"token_failures"`
-	TokenOK       Limit `key:"token_ok"`
-	Introspect    Limit `key:"introspect"`
-	Interactions  Limit `key:"interactions"`
-	Registration  Limit `key:"registration"`
-	PAR           Limit `key:"par"`
-	FactorUser    Limit `key:"factor_user"`
+	// FactorChallenge wrong codes end a sign-in.
+	FactorChallenge int   `key:"factor_challenge"`
+	FactorUser      Limit `key:"factor_user"`
+	FactorIP        Limit `key:"factor_ip"`
+	ResetAddress    Limit `key:"reset_address"`
+	MailIP          Limit `key:"mail_ip"`
+	SignupIP        Limit `key:"signup_ip"`
+	TokenFailures   Limit `key:"token_failures"`
+	TokenOK         Limit `key:"token_ok"`
+	Introspect      Limit `key:"introspect"`
+	Interactions    Limit `key:"interactions"`
+	Registration    Limit `key:"registration"`
+	PAR             Limit `key:"par"`
 }
 
 // Outbound is the one HTTP client that fetches what clients name (jwks_uri, logos).
@@ -220,8 +229,9 @@ func Default() *Config {
 		Factors:      Factors{Required: "optional", TOTP: true, Passkeys: true, TrustDevice: 30 * day},
 		Passwords:    Passwords{Cost: 12, MinLength: 15},
 		Limits: Limits{
-			LoginAccount: Limit{5, 5 * time.Minute}, LoginIP: Limit{30, 10 * time.Minute}, LoginNet: Limit{200, 10 * time.Minute},
-			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute}, Registration: Limit{20, time.Hour}, FactorUser: Limit{10, time.Hour},
+			LoginAccount: Limit{5, 15 * time.Minute}, LoginFailures: 100, LoginIP: Limit{30, 10 * time.Minute}, LoginNet: Limit{200, 10 * time.Minute},
+			FactorChallenge: 5, FactorUser: Limit{10, time.Hour}, FactorIP: Limit{30, 10 * time.Minute}, ResetAddress: Limit{3, time.Hour}, MailIP: Limit{10, time.Hour}, SignupIP: Limit{10, time.Hour},
+			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute}, Registration: Limit{20, time.Hour},
 		},
 		Branding: Branding{Name: "Gatehouse"},
 		Log:      Log{Level: "info", Format: "text"},
