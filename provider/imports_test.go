@@ -64,7 +64,7 @@ var importRules = map[string]struct {
 	"provider":                  {nil, "assembles everything; see the exception below"},
 	"cmd/gatehouse/doctor":      {[]string{"provider/rp"}, "the doctor sees what a client sees; what it needs of the store it states as an interface"},
 	"cmd/gatehouse":             {nil, "the place where concrete types meet; see the exception below"},
-	"cmd/gatehouse/config":      {[]string{"provider/seal", "provider/ratelimit", "provider/oauth", "provider/grant", "provider/upstream", "provider/mail"}, "the typed tree is read by everyone and knows no one; the table of upstream types says what each of them needs, and mail how its URL is written"},
+	"cmd/gatehouse/config":      {[]string{"provider/claims", "provider/seal", "provider/ratelimit", "provider/oauth", "provider/grant", "provider/upstream", "provider/mail"}, "the typed tree is read by everyone and knows no one; the table of upstream types says what each of them needs, and mail how its URL is written"},
 }
 
 var (

@@ -73,6 +73,7 @@ type Options struct {
 	// Remember is how long "stay signed in" lasts; zero: it is not offered.
 	Remember time.Duration
 	Mail     Mail
+	Account  AccountPage
 	// Playground is mounted with --dev only; nil otherwise.
 	Playground web.Feature
 }
@@ -116,6 +117,14 @@ type Limits struct {
 	Registration, PAR                                ratelimit.Limit
 }
 
+// AccountPage says what people may do on it.
+type AccountPage struct {
+	// Editable are the claims that people may change; nil means those of claims.Editable.
+	Editable []string
+	// NoDelete says that people cannot delete their accounts.
+	NoDelete bool
+}
+
 // maxLimitKeys bounds the memory of the limits that are counted in process.
 const maxLimitKeys = 100_000
 
@@ -140,6 +149,7 @@ type Provider struct {
 	metrics   *telemetry.Metrics
 	audit     *audit.Log
 	pages     *templates.Set
+	languages []templates.Language
 	mux       *web.Mux
 	ping      lastPing
 }
@@ -153,6 +163,9 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	var err error
 	if p.pages, err = templates.Load(); err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
+	}
+	if p.languages, err = p.pages.Choices(); err != nil {
+		return nil, fmt.Errorf("list languages: %w", err)
 	}
 	p.audit = audit.New(o.Log).CountWith(p.metrics.Event)
 	p.keys = keys.New(keys.Options{

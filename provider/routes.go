@@ -9,6 +9,7 @@ import (
 	"gatehouse/provider/endpoint"
 	"gatehouse/provider/login"
 	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -34,15 +35,27 @@ func (p *Provider) features() []web.Feature {
 			Upstreams: p.upstreams, NoPassword: o.NoPassword, SignIn: p.signIn, Factors: p.factors, Remember: o.Remember > 0,
 		}),
 		consent.New(consent.Options{Flows: p.flows, Sessions: p.sessions, Clients: p.engine, Consents: p.store, Describe: templates.DescribeScope, Audit: p.audit}),
-		account.New(account.Options{
-			Issuer: o.Issuer, Sessions: p.sessions, Flows: p.flows, Consents: p.store, Clients: p.engine, Notices: p.store, Limiter: inProcess, Starts: o.Limits.Interactions, SignOut: p.logout.SignOut, Audit: p.audit,
-			Identities: p.identities(),
-		}),
+		p.account(inProcess, shared),
 	}
 	if o.Playground != nil {
 		features = append(features, o.Playground)
 	}
 	return features
+}
+
+// account is the account page.
+func (p *Provider) account(inProcess, shared *ratelimit.Limiter) web.Feature {
+	o := p.options
+	a := account.Options{
+		Issuer: o.Issuer, Brand: o.Brand, Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Tickets: p.tickets, Mailer: p.mail, Identities: p.identities(),
+		Factors:   account.Factors{TOTP: p.factors.TOTP, Passkeys: p.factors.Passkeys, Recovery: p.factors.Recovery, Required: p.signIn.Policy.Required == signin.Everyone, Tries: o.Limits.FactorUser},
+		Languages: p.languages, Editable: o.Account.Editable, NoDelete: o.Account.NoDelete, Limiter: inProcess, Shared: shared, Starts: o.Limits.Interactions, MailAddress: o.Limits.ResetAddress,
+		MailIP: o.Limits.MailIP, SignOut: p.logout.SignOut, Activity: p.activity, Now: o.Now,
+	}
+	if !o.NoPassword {
+		a.Passwords = p.passwords
+	}
+	return account.New(a)
 }
 
 // identities lists the accounts of a user at providers, nil if there are no providers.

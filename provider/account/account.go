@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/provider/activity"
+	"gatehouse/provider/claims"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/ratelimit"
@@ -30,7 +31,6 @@ type Store interface {
 	storage.ActivityStore
 	IdentitiesOf(ctx context.Context, subject string) ([]*storage.Identity, error)
 	SetPassword(ctx context.Context, subject, encoded string) error
-	RevokeTickets(ctx context.Context, subject string, kinds ...storage.TicketKind) error
 }
 
 // Tickets makes links; package ticket does.
@@ -85,7 +85,7 @@ type Options struct {
 	Identities func(r *http.Request, u *storage.User) ([]templates.IdentityView, []templates.UpstreamButton, error)
 	// Languages are those that the pages can be shown in, with their own names.
 	Languages []templates.Language
-	// Editable are the claims that people may change, in the order of the form; nil means DefaultEditable.
+	// Editable are the claims that people may change, in the order of the form; nil means claims.Editable.
 	Editable []string
 	// NoDelete says that people cannot delete their accounts.
 	NoDelete bool
@@ -110,7 +110,7 @@ func New(o Options) *Account {
 		o.Now = time.Now
 	}
 	if o.Editable == nil {
-		o.Editable = DefaultEditable
+		o.Editable = claims.Editable
 	}
 	return &Account{o}
 }

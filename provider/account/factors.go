@@ -113,18 +113,16 @@ func (a *Account) addPasskey(w http.ResponseWriter, r *http.Request, c *session.
 // enrolled ends an enrolment: the cookie changes, the session counts as one with a second factor, as that has just been shown, and whoever has no recovery codes gets some.
 func (a *Account) enrolled(w http.ResponseWriter, r *http.Request, c *session.Current, f *storage.Factor, method string) error {
 	a.note(r, c.User, activity.Event{Kind: activity.FactorEnrolled, Target: f.ID, Reason: string(f.Kind), Detail: f.Name})
-	login := again(c.Session)
+	login, err := a.again(r.Context(), c.Session)
+	if err != nil {
+		return err
+	}
 	for _, m := range []string{method, "mfa"} {
 		if !slices.Contains(login.AMR, m) {
 			login.AMR = append(slices.Clone(login.AMR), m)
 		}
 	}
 	login.ACR = "2"
-	token, err := a.Store.UpstreamToken(r.Context(), c.Session.ID)
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return fmt.Errorf("read token of provider: %w", err)
-	}
-	login.UpstreamToken = token
 	if _, err := a.Sessions.Start(w, r, login); err != nil {
 		return fmt.Errorf("strengthen session: %w", err)
 	}

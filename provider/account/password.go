@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -44,10 +45,14 @@ func (a *Account) savePassword(w http.ResponseWriter, r *http.Request, c *sessio
 	if err != nil {
 		return fmt.Errorf("hash password: %w", err)
 	}
+	login, err := a.again(r.Context(), c.Session)
+	if err != nil {
+		return err
+	}
 	if err := a.Store.SetPassword(r.Context(), c.Session.Subject, encoded); err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	if err := a.startAgain(w, r, c); err != nil {
+	if err := a.startAgain(w, r, login); err != nil {
 		return err
 	}
 	a.note(r, c.User, activity.Event{Kind: activity.PasswordChanged, Mail: a.revertible(r.Context(), c.User, templates.MailPasswordChanged)})
@@ -78,14 +83,13 @@ func ownWords(u *storage.User) []string {
 }
 
 // startAgain begins a new session in this browser, as strong and as old as the one that has just ended (security row 179).
-func (a *Account) startAgain(w http.ResponseWriter, r *http.Request, c *session.Current) error {
-	u, err := a.Store.User(r.Context(), c.Session.Subject)
+func (a *Account) startAgain(w http.ResponseWriter, r *http.Request, login session.Login) error {
+	u, err := a.Store.User(r.Context(), login.Subject)
 	if err != nil {
 		return fmt.Errorf("read user: %w", err)
 	}
-	a.Sessions.Forget(r)
-	login := again(c.Session)
 	login.Epoch = u.Epoch
+	a.Sessions.Forget(r)
 	if _, err := a.Sessions.Start(w, r, login); err != nil {
 		return fmt.Errorf("start session: %w", err)
 	}
@@ -93,9 +97,13 @@ func (a *Account) startAgain(w http.ResponseWriter, r *http.Request, c *session.
 }
 
 // again is the sign-in that a session began with.
-func again(s *storage.Session) session.Login {
-	return session.Login{
-		Subject: s.Subject, AMR: s.AMR, ACR: s.ACR, Epoch: s.Epoch, AuthTime: s.AuthTime, Upstream: s.Upstream, ExternalID: s.ExternalID, UpstreamSID: s.UpstreamSID, UpstreamToken: s.UpstreamToken,
-		Remember: s.Remembered,
+func (a *Account) again(ctx context.Context, s *storage.Session) (session.Login, error) {
+	token, err := a.Store.UpstreamToken(ctx, s.ID)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return session.Login{}, fmt.Errorf("read token of provider: %w", err)
 	}
+	return session.Login{
+		Subject: s.Subject, AMR: s.AMR, ACR: s.ACR, Epoch: s.Epoch, AuthTime: s.AuthTime, Upstream: s.Upstream, ExternalID: s.ExternalID, UpstreamSID: s.UpstreamSID, UpstreamToken: token,
+		Remember: s.Remembered,
+	}, nil
 }

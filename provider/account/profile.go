@@ -19,22 +19,13 @@ import (
 // field is how a claim is asked for.
 type field struct{ hint, wrong, kind, autocomplete string }
 
-// fields are the claims that a form can ask for: those that are one line of text, and of which no app relies on somebody having checked them.
+// fields are the claims of claims.Own.
 var fields = map[string]field{
 	"name": {autocomplete: "name"}, "given_name": {autocomplete: "given-name"}, "family_name": {autocomplete: "family-name"}, "middle_name": {autocomplete: "additional-name"},
 	"nickname": {autocomplete: "nickname"}, "preferred_username": {}, "gender": {autocomplete: "sex"},
 	"profile": {hint: "web", wrong: "web", kind: "url"}, "picture": {hint: "web", wrong: "web", kind: "url"}, "website": {hint: "web", wrong: "web", kind: "url", autocomplete: "url"},
 	"birthdate": {hint: "birthdate", wrong: "birthdate", autocomplete: "bday"}, "zoneinfo": {hint: "zoneinfo", wrong: "zoneinfo"}, "locale": {hint: "locale", wrong: "locale"},
 	"phone_number": {hint: "phone_number", wrong: "phone_number", kind: "tel", autocomplete: "tel"},
-}
-
-// DefaultEditable are the claims that people may change unless the configuration says otherwise.
-var DefaultEditable = []string{"name", "given_name", "family_name", "nickname", "website", "picture", "birthdate", "zoneinfo", "locale", "phone_number"}
-
-// CanEdit tells whether people may be allowed to change a claim.
-func CanEdit(claim string) bool {
-	_, ok := fields[claim]
-	return ok
 }
 
 // profile serves the page of the profile.
