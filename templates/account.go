@@ -188,7 +188,6 @@ type ActivityView struct {
 	Detail string
 	Time   time.Time
 	Device DeviceView
-	Failed bool
 }
 
 // AccountActivity is the history of sign-ins and changes.

@@ -82,7 +82,7 @@ func accountActivity() AccountActivity {
 	return AccountActivity{AccountFrame: frame(), Lines: []ActivityView{
 		{What: Say("account.did_login_app", "App", "Acme Notes"), Time: since, Device: device},
 		{What: Say("account.did_factor_enrolled"), Detail: "Blue key", Time: since, Device: device},
-		{What: Say("account.did_login_failed"), Time: since, Device: DeviceView{Address: "198.51.100.99"}, Failed: true},
+		{What: Say("account.did_session_ended"), Time: since, Device: DeviceView{Address: "198.51.100.99"}},
 		{What: Say("account.did_email_changed"), Detail: longEmail, Time: since, Device: device},
 	}}
 }
