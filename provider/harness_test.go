@@ -376,7 +376,7 @@ func hasForm(body, id string) bool {
 // readForm returns the action and the hidden inputs of the form with the id.
 func readForm(t *testing.T, body, id string) (string, url.Values) {
 	t.Helper()
-	root, err := html.Parse(strings.NewReader(body))
+	root, err := html.ParseWithOptions(strings.NewReader(body), html.ParseOptionEnableScripting(false))
 	if err != nil {
 		t.Fatal(err)
 	}

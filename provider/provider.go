@@ -74,6 +74,10 @@ type Options struct {
 	Remember time.Duration
 	Mail     Mail
 	Account  AccountPage
+	// SignUp is how people make accounts by themselves; it needs Mail.Carrier and passwords.
+	SignUp SignUp
+	// MagicLink lets people sign in by a link in a mail; it needs Mail.Carrier.
+	MagicLink bool
 	// Playground is mounted with --dev only; nil otherwise.
 	Playground web.Feature
 }
@@ -91,6 +95,12 @@ type Mail struct {
 	// Carrier takes them to a mail server; nil means that none are sent.
 	Carrier       mail.Carrier
 	From, ReplyTo string
+}
+
+// SignUp is how people make accounts by themselves.
+type SignUp struct {
+	Mode         string // see package client; a client may have its own
+	TermsVersion string // what people accept; empty: nothing
 }
 
 // KeyPolicy says which signing keys exist and which algorithm signs what.
@@ -179,7 +189,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.engine = oauth.New(oauth.Options{
 		Issuer: o.Issuer, Store: o.Store, Keys: p.keys, Outbound: o.Outbound, Seal: o.Seal, Pairwise: pairwise, Audit: p.audit, Now: o.Now, Tokens: o.Tokens, DefaultAudience: o.DefaultAudience,
 		Resources: o.Resources, ResponseTypes: o.ResponseTypes, UnsignedRequestObjects: o.UnsignedRequestObjects, UnsignedIDTokens: o.UnsignedIDTokens,
-		IDTokenAlg: o.Keys.IDToken, AccessTokenAlg: o.Keys.AccessToken,
+		IDTokenAlg: o.Keys.IDToken, AccessTokenAlg: o.Keys.AccessToken, SignUp: p.signUpOpen(),
 	})
 	p.store = syncedStore{o.Store, p.engine.Sync, func() { p.logout.Wake() }, o.Log}
 	p.uses = registration.NewUses(p.store, o.Now, o.Registration.ExpireIdle)

@@ -7,6 +7,7 @@ import (
 	"gatehouse/provider/client"
 	"gatehouse/provider/consent"
 	"gatehouse/provider/endpoint"
+	"gatehouse/provider/letter"
 	"gatehouse/provider/login"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/signin"
@@ -20,11 +21,13 @@ func (p *Provider) features() []web.Feature {
 	o := p.options
 	inProcess := ratelimit.New(ratelimit.Options{Store: ratelimit.NewMemory(maxLimitKeys), Now: o.Now})
 	shared := ratelimit.New(ratelimit.Options{Store: p.store, Now: o.Now})
+	post := letter.New(letter.Options{Tickets: p.tickets, Mailer: p.mail, Limiter: shared, PerAddress: o.Limits.ResetAddress, PerIP: o.Limits.MailIP})
 	features := []web.Feature{
 		endpoint.New(endpoint.Options{
 			Engine: p.engine, Keys: p.keys, Sessions: p.sessions, Flows: p.flows, Store: p.store, Limiter: inProcess, Limits: o.Limits.endpoint(),
 			Audit: p.audit, Log: o.Log, Now: o.Now, Registration: p.registration(), Uses: p.uses, ShowRegistered: o.Playground != nil, SessionManagement: o.SessionManagement,
 			ACRValues: p.acrValues(), StepUp: p.signIn.Policy.Enabled(),
+			SignUp: p.signUpOffered() && o.SignUp.Mode == client.SignUpOpen,
 		}),
 		p.logout,
 		p.upstreams,
@@ -33,10 +36,12 @@ func (p *Provider) features() []web.Feature {
 			Limits:     login.Limits{AccountFailures: o.Limits.LoginAccount, MaxFailures: o.Limits.LoginFailures, IPFailures: o.Limits.LoginIP, NetFailures: o.Limits.LoginNet},
 			DeviceKeys: o.Seal.Derive("known-device", 32), Audit: p.audit, Now: o.Now,
 			Upstreams: p.upstreams, NoPassword: o.NoPassword, SignIn: p.signIn, Factors: p.factors, Remember: o.Remember > 0,
+			Elsewhere: login.Elsewhere{SignUp: p.signUpOpen(), Recovery: p.mail.On() && !o.NoPassword, MailLink: p.mail.On() && o.MagicLink},
 		}),
 		consent.New(consent.Options{Flows: p.flows, Sessions: p.sessions, Clients: p.engine, Consents: p.store, Describe: templates.DescribeScope, Audit: p.audit}),
-		p.account(inProcess, shared),
+		p.account(inProcess, shared, post),
 	}
+	features = append(features, p.correspondence(shared, post)...)
 	if o.Playground != nil {
 		features = append(features, o.Playground)
 	}
@@ -44,16 +49,19 @@ func (p *Provider) features() []web.Feature {
 }
 
 // account is the account page.
-func (p *Provider) account(inProcess, shared *ratelimit.Limiter) web.Feature {
+func (p *Provider) account(inProcess, shared *ratelimit.Limiter, post *letter.Post) web.Feature {
 	o := p.options
 	a := account.Options{
-		Issuer: o.Issuer, Brand: o.Brand, Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Tickets: p.tickets, Mailer: p.mail, Identities: p.identities(),
+		Issuer: o.Issuer, Brand: o.Brand, Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Tickets: p.tickets, Identities: p.identities(),
 		Factors:   account.Factors{TOTP: p.factors.TOTP, Passkeys: p.factors.Passkeys, Recovery: p.factors.Recovery, Required: p.signIn.Policy.Required == signin.Everyone, Tries: o.Limits.FactorUser},
-		Languages: p.languages, Editable: o.Account.Editable, NoDelete: o.Account.NoDelete, Limiter: inProcess, Shared: shared, Starts: o.Limits.Interactions, MailAddress: o.Limits.ResetAddress,
-		MailIP: o.Limits.MailIP, SignOut: p.logout.SignOut, Activity: p.activity, Now: o.Now,
+		Languages: p.languages, Editable: o.Account.Editable, NoDelete: o.Account.NoDelete, Limiter: inProcess, Shared: shared, Starts: o.Limits.Interactions,
+		SignOut: p.logout.SignOut, Activity: p.activity, Now: o.Now,
 	}
 	if !o.NoPassword {
 		a.Passwords = p.passwords
+	}
+	if p.mail.On() {
+		a.Post = post
 	}
 	return account.New(a)
 }

@@ -159,21 +159,21 @@ func TestRow136UnknownClientAndWrongSecretAreAlike(t *testing.T) {
 }
 
 func TestRow137OneCounterForAllNamesOfAnAccount(t *testing.T) {
-	s := start(t, "memory", func(o *provider.Options) { o.Limits.LoginAccount = ratelimit.Backoff{Free: 4, Longest: time.Hour} })
+	s := start(t, "memory", func(o *provider.Options) { o.Limits.LoginAccount = ratelimit.Backoff{Free: 1, Longest: time.Hour} })
 	s.client()
 	s.user("ada@example.com", func(u *storage.User) { u.Username, u.UsernameKey = "Ada", "ada" })
 	for i, name := range []string{"ada@example.com", "ADA@EXAMPLE.COM", "Ada", " ada@example.com ", "ＡＤＡ@example.com", "ada＠example.com", "aDa", "ada@EXAMPLE.com."} {
-		p := s.guess(name, "wrong horse battery staple")
-		want := http.StatusUnauthorized
-		if i >= 4 {
-			want = http.StatusTooManyRequests
+		if p := s.guess(name, "wrong horse battery staple"); p.StatusCode != http.StatusUnauthorized {
+			t.Errorf("guess %d as %q: %d", i, name, p.StatusCode)
 		}
-		if p.StatusCode != want {
-			t.Errorf("guess %d as %q: %d, want %d", i, name, p.StatusCode, want)
-		}
+		s.Clock.Advance(5 * time.Minute) // longer than any of the waits
 	}
-	if p := s.guess("ada@example.com", password); p.StatusCode != http.StatusTooManyRequests || p.Header.Get("Retry-After") == "" {
-		t.Errorf("the right password after the limit: %d", p.StatusCode)
+	s.guess("ada", "wrong horse battery staple")
+	wait := 0
+	p := s.guess("ada@example.com", password)
+	fmt.Sscan(p.Header.Get("Retry-After"), &wait)
+	if p.StatusCode != http.StatusTooManyRequests || wait <= 128 || wait > 256 { // the wait after nine failures, and no wait after eight is as long
+		t.Errorf("the right password after nine guesses: %d, Retry-After %d", p.StatusCode, wait)
 	}
 }
 
@@ -193,7 +193,7 @@ func TestRow138StrangersDoNotLockTheOwnerOut(t *testing.T) {
 		case http.StatusTooManyRequests:
 			wait := 0
 			fmt.Sscan(p.Header.Get("Retry-After"), &wait)
-			if wait < last || wait < 1 {
+			if 2*wait < last || wait < 1 { // some of the wait may be over when the answer comes
 				t.Fatalf("after %d guesses Retry-After is %d, before it was %d", tried, wait, last)
 			}
 			if wait > last {
@@ -205,7 +205,7 @@ func TestRow138StrangersDoNotLockTheOwnerOut(t *testing.T) {
 			t.Fatalf("a guess is answered by %d", p.StatusCode)
 		}
 	}
-	if last != 900 || grew != 11 {
+	if last < 850 || last > 900 || grew < 6 {
 		t.Errorf("Retry-After grew %d times to %d", grew, last)
 	}
 	s.guess("ada@example.com", "wrong horse battery staple") // so that strangers have to wait

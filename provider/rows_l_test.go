@@ -194,6 +194,30 @@ func TestRow155GuessingCodesIsBounded(t *testing.T) {
 	b.toApp(b.submit(b.half(nil), "factor", url.Values{"code": {app.Code(s.Clock.Now())}}))
 }
 
+// Wrong codes are also counted by address, over all users, and a right one is not counted.
+func TestRow155WrongCodesOfOneAddressAreLimited(t *testing.T) {
+	s := strong(t, "memory", func(o *provider.Options) {
+		o.Limits.FactorChallenge, o.Limits.FactorUser, o.Limits.FactorIP = 2, ratelimit.Limit{}, ratelimit.Limit{Burst: 3, Every: time.Hour}
+	})
+	statuses := []int{}
+	for _, email := range []string{"ada@example.com", "bob@example.com", "eve@example.com"} {
+		app := s.app(s.user(email))
+		b := s.browser(email)
+		right := b.half(nil)
+		s.Clock.Advance(30 * time.Second)
+		if email == "ada@example.com" {
+			b.toApp(b.submit(right, "factor", url.Values{"code": {app.Code(s.Clock.Now())}}))
+			continue
+		}
+		for range 2 {
+			statuses = append(statuses, b.submit(right, "factor", url.Values{"code": {"x"}}).StatusCode)
+		}
+	}
+	if want := []int{401, 401, 401, 429}; !slices.Equal(statuses, want) {
+		t.Errorf("wrong codes of two users from one address are answered by %v, want %v", statuses, want)
+	}
+}
+
 // Row 156: with the password alone nothing opens.
 func TestRow156HalfASignInOpensNothing(t *testing.T) {
 	s := strong(t, "memory")
@@ -357,8 +381,8 @@ func (s *server) subject(email string) string {
 // enrolHere enrols an app on the page that the sign-in came to, keeps the recovery codes and goes on to the client.
 func (b *browser) enrolHere(p page) map[string]any {
 	b.s.Helper()
-	app := credentialtest.App{Secret: textOf(b.s.T, p.Body, `<code id="secret">`, "</code>")}
-	if wrong := b.submit(p, "enrol", url.Values{"code": {"12"}}); wrong.StatusCode != http.StatusUnprocessableEntity || textOf(b.s.T, wrong.Body, `<code id="secret">`, "</code>") != app.Secret {
+	app := credentialtest.App{Secret: textOf(b.s.T, p.Body, `data-secret="`, `"`)}
+	if wrong := b.submit(p, "enrol", url.Values{"code": {"12"}}); wrong.StatusCode != http.StatusUnprocessableEntity || textOf(b.s.T, wrong.Body, `data-secret="`, `"`) != app.Secret {
 		b.s.Errorf("a wrong code: %d, and the secret changes", wrong.StatusCode)
 	}
 	codes := b.submit(p, "enrol", url.Values{"code": {app.Code(b.s.Clock.Now())}})
@@ -409,7 +433,7 @@ func TestRow157NoEnrolmentBesideAFactor(t *testing.T) {
 	if !hasForm(p.Body, "enrol") {
 		t.Fatalf("no enrolment: %s", cut(p.Body))
 	}
-	evil := credentialtest.App{Secret: textOf(t, p.Body, `<code id="secret">`, "</code>")}
+	evil := credentialtest.App{Secret: textOf(t, p.Body, `data-secret="`, `"`)}
 	s.app(subject) // the owner enrols meanwhile
 	got := b.submit(p, "enrol", url.Values{"code": {evil.Code(s.Clock.Now())}})
 	if got.StatusCode != http.StatusSeeOther || !strings.Contains(got.Header.Get("Location"), "/login/factor") {

@@ -216,9 +216,9 @@ func TestSignInStatements(t *testing.T) {
 		}
 		step("authorize without a session", 0, 1, func() { p = b.get(s.authorizeURL(nil)) })
 		step("the sign-in page", 1, 0, follow)
-		// The interaction, the limits of address, network and account before the hash and after it, the user; then the session, and the interaction
-		// pinned to the user.
-		step("a sign-in", 9, 2, func() {
+		// The interaction, the limits of address, network and account before the hash and after it, the user; then the session, the interaction
+		// pinned to the user, and the line in the user's history, with the oldest one taken away.
+		step("a sign-in", 9, 4, func() {
 			p = b.submit(p, "login", url.Values{"username": {"bob@example.com"}, "password": {password}})
 		})
 		step("the way back", 3, 0, follow)

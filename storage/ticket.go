@@ -13,7 +13,7 @@ type Ticket struct {
 	Subject string
 	// Email and EmailKey are the address that the ticket proves, as typed and canonical; EmailKey is empty if it proves none.
 	Email, EmailKey string
-	// Epoch is the user's epoch when the ticket was made. Once the user's is another, the ticket is dead.
+	// Epoch is the user's epoch when the ticket was made. Once the user's is another, the ticket is dead, unless its kind outlives that.
 	Epoch int64
 	// Data is what the ticket is to do: a pending sign-up, an invitation. Its meaning is the feature's.
 	Data    map[string]string
@@ -38,6 +38,9 @@ const (
 	TicketRecovery TicketKind = "recovery" // an operator's one-time link
 )
 
+// Outlives tells whether tickets of the kind work on under another epoch. "It was not me" must: whoever has taken an account over changes its password next.
+func (k TicketKind) Outlives() bool { return k == TicketRevert }
+
 // Live is how many tickets of the kind a user, or an address without a user, may have at once; a new one pushes the oldest out. A new link that lets somebody
 // in makes the older ones worthless (security row 144).
 func (k TicketKind) Live() int {
@@ -51,9 +54,9 @@ func (k TicketKind) Live() int {
 // TicketStore keeps tickets. Those of a user go with the user.
 type TicketStore interface {
 	// CreateTicket stores a ticket. Of the same Kind and Subject, or of the same Kind and EmailKey where Subject is empty, all but the newest Kind.Live() of
-	// the unused ones die; without both there is no limit. ExistsError{"id"}; ErrNotFound for a Subject that does not exist.
+	// the unused ones die; without both there is no limit. Kinds that outlive an epoch are counted for each EmailKey of a user: whoever has changed the address cannot push out what the old one got. ExistsError{"id"}; ErrNotFound for a Subject that does not exist.
 	CreateTicket(ctx context.Context, t *Ticket) error
-	// Ticket returns a ticket that would work now. ErrNotFound if there is none of that kind, it is past Expires, or its Epoch is not its user's any more; ErrConsumed if it was used.
+	// Ticket returns a ticket that would work now. ErrNotFound if there is none of that kind, it is past Expires, or its Epoch is not its user's any more, unless the kind outlives that; ErrConsumed if it was used.
 	Ticket(ctx context.Context, kind TicketKind, signature string) (*Ticket, error)
 	// ConsumeTicket is Ticket and marks it as used, in one transaction: of any number of callers exactly one gets it, the others ErrConsumed. A used ticket is kept until it expires.
 	ConsumeTicket(ctx context.Context, kind TicketKind, signature string) (*Ticket, error)

@@ -126,7 +126,7 @@ const measure = `(() => {
 		const box = e.getBoundingClientRect();
 		if (box.width && box.right > wide + 1 && getComputedStyle(e).position !== "absolute") faults.push("sticks out: " + e.tagName + "." + e.className);
 	}
-	for (const e of document.querySelectorAll(".button, input:not([type=hidden])")) {
+	for (const e of document.querySelectorAll(".button, input:not([type=hidden]):not([hidden])")) {
 		const box = e.getBoundingClientRect();
 		if (box.height < 44) faults.push("too low: " + e.id + " " + box.height);
 	}

@@ -97,6 +97,7 @@ func examples() []example {
 		{Session: "s-1", User: UserView{Name: "Mira Álvarez", Email: "mira@northwind.example"}}, {Session: "s-2", User: UserView{Email: longEmail}}, {Session: "s-3", User: UserView{Username: "ops"}},
 	}})
 	add("accounts-plain", Accounts{Interaction: "i-1", Accounts: []AccountChoice{{Session: "s-1", User: UserView{Username: "mira"}}}})
+	add("login-elsewhere", Login{Password: true, Remember: true, Client: &client, Interaction: "i-1", SignUp: true, Recovery: true, MailLink: true})
 	add("login-long", Login{Password: true, Client: &long, Username: longEmail, Interaction: "i-1"})
 	add("login-providers", Login{Password: true, Client: &client, Upstreams: providers(), Interaction: "i-1"})
 	add("login-providers-error", Login{Password: true, Client: &client, Upstreams: providers()[:2], Username: "mira", Error: Say("login.wrong"), Interaction: "i-1"})
@@ -126,6 +127,7 @@ func examples() []example {
 	add("logoutconfirm-bare", LogoutConfirm{})
 	add("logoutconfirm-long", LogoutConfirm{Account: longEmail, App: long.Name, Fault: "post_logout_redirect_uri needs an id_token_hint. Send the ID token that the app got when the user signed in."})
 	add("logoutreturn", LogoutReturn{Fields: []Pair{{"state", "s"}}})
+	list = append(list, peopleExamples()...)
 	add("done", Done{Heading: Say("error.finished"), Message: Say("error.finished_more")})
 	add("interstitial", Interstitial{Host: "notes.example", URL: "https://notes.example/cb?error=invalid_scope", ErrorText: "The app asked for a permission that does not exist."})
 	return list

@@ -90,11 +90,17 @@ func hostilePages(value string) []Page {
 	var leaving SigningOut
 	var problem UpstreamProblem
 	var link LinkAccount
+	var create SignUp
+	var confirmed SignUpConfirm
+	var ask AskLink
+	var reset Reset
+	var press Press
+	var told Told
 	var accounts Accounts
 	var factor Factor
 	var enrol Enrol
 	var fresh RecoveryCodes
-	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link, &accounts, &factor, &enrol, &fresh,
+	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link, &accounts, &factor, &enrol, &fresh, &create, &confirmed, &ask, &reset, &press, &told,
 		&profile, &passkey, &security, &password, &authenticator, &codes, &sessions, &activity, &apps, &data} {
 		fill(reflect.ValueOf(p).Elem(), value)
 	}
@@ -103,7 +109,7 @@ func hostilePages(value string) []Page {
 		target = template.URL("https://rp.example/cb?x=" + url.QueryEscape(value))
 	}
 	post.Action, between.URL, out.Next, leaving.Next, out.Frames[0].URL, leaving.Frames[0].URL = target, target, target, target, target, target
-	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, accounts, factor, enrol, fresh, usable(login),
+	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, accounts, factor, enrol, fresh, create, confirmed, ask, reset, press, told, usable(login),
 		profile, passkey, security, usable(security), password, authenticator, codes, sessions, activity, apps, data}
 }
 

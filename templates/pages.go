@@ -46,7 +46,12 @@ type Login struct {
 	Remember    bool   // offers to stay signed in
 	Passkey     *PasskeyForm
 	Interaction string
+	// SignUp, Recovery and MailLink lead to the pages that make an account, that mail a link to a new password, and that mail one that signs in.
+	SignUp, Recovery, MailLink bool
 }
+
+// Elsewhere tells whether the page leads to any other.
+func (l Login) Elsewhere() bool { return l.SignUp || l.Recovery || l.MailLink }
 
 func (Login) Template() string { return "login" }
 func (Login) Title() Text      { return Say("login.title") }

@@ -66,6 +66,7 @@ func (p *program) root() *cobra.Command {
 		p.sessionCommand(),
 		p.upstreamCommand(),
 		p.keysCommand(),
+		p.calibrateCommand(),
 		p.migrateCommand(),
 		p.configCommand(),
 		p.healthcheckCommand(),

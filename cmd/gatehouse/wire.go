@@ -118,11 +118,11 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 	if d != nil {
 		playground, post = d.playground(), d.mail()
 	}
-	k, b := c.Keys, c.Branding
+	k := c.Keys
 	return provider.New(ctx, provider.Options{
 		Issuer: c.Issuer, Store: store, Seal: ring, Outbound: client, Log: log,
 		TrustedProxies: c.Server.Prefixes(),
-		Brand:          templates.Brand{Name: b.Name, LogoURL: b.LogoURL, PrivacyURL: b.PrivacyURL, TermsURL: b.TermsURL, SupportURL: b.SupportURL},
+		Brand:          brand(c),
 		SameSite:       sameSite(c.Sessions.CookieSameSite), SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute,
 		Tokens: lifetimes(c), DefaultAudience: c.Tokens.DefaultAudience, Resources: resources(c),
 		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
@@ -131,8 +131,14 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		Account: accountPage(c.Account), Factors: factors(c.Factors), Remember: c.Sessions.Remember,
 		Upstreams: upstreams(c), NoPassword: !c.Login.Password,
 		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
+		SignUp: provider.SignUp(c.SignUp), MagicLink: c.Login.MagicLink,
 		Limits: limits(c.Limits), Mail: post, Playground: playground,
 	})
+}
+
+func brand(c *config.Config) templates.Brand {
+	b := c.Branding
+	return templates.Brand{Name: b.Name, LogoURL: b.LogoURL, PrivacyURL: b.PrivacyURL, TermsURL: b.TermsURL, SupportURL: b.SupportURL}
 }
 
 func openOutbound(c *config.Config) (*outbound.Client, error) {

@@ -13,6 +13,7 @@ import (
 	"gatehouse/provider/claims"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/letter"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
@@ -37,12 +38,6 @@ type Store interface {
 type Tickets interface {
 	Issue(ctx context.Context, made storage.Ticket) (link string, err error)
 	Life(kind storage.TicketKind) time.Duration
-}
-
-// Mailer sends mail; package mail does.
-type Mailer interface {
-	On() bool
-	Send(ctx context.Context, to, lang string, m templates.Mail) error
 }
 
 // Passwords judges and encodes passwords; package credential does.
@@ -79,8 +74,9 @@ type Options struct {
 	// Passwords is nil if nobody signs in with a password here.
 	Passwords Passwords
 	Factors   Factors
-	Tickets   Tickets
-	Mailer    Mailer
+	// Tickets and Post make and mail links; Post is nil if no mail can be sent.
+	Tickets Tickets
+	Post    *letter.Post
 	// Identities lists a user's accounts at sign-in providers, and the providers of which the user has none; nil if there are no providers.
 	Identities func(r *http.Request, u *storage.User) ([]templates.IdentityView, []templates.UpstreamButton, error)
 	// Languages are those that the pages can be shown in, with their own names.
@@ -89,11 +85,9 @@ type Options struct {
 	Editable []string
 	// NoDelete says that people cannot delete their accounts.
 	NoDelete bool
-	// Limiter counts, under Starts, the sign-ins that one address begins here. Shared counts over all nodes: under MailAddress and MailIP the mails to one address and those that one
-	// peer asks for. A zero limit is off.
-	Limiter, Shared     *ratelimit.Limiter
-	Starts              ratelimit.Limit
-	MailAddress, MailIP ratelimit.Limit
+	// Limiter counts, under Starts, the sign-ins that one address begins here; nil or a zero limit is off. Shared counts over all nodes.
+	Limiter, Shared *ratelimit.Limiter
+	Starts          ratelimit.Limit
 	// SignOut ends the session of the request and answers it, as signing out by way of an app does.
 	SignOut  web.Handler
 	Activity *activity.Log
@@ -165,7 +159,7 @@ func home(w http.ResponseWriter, r *http.Request) error {
 }
 
 // mails tells whether links can be sent.
-func (a *Account) mails() bool { return a.Tickets != nil && a.Mailer != nil && a.Mailer.On() }
+func (a *Account) mails() bool { return a.Post != nil }
 
 // handler answers a request of whoever is signed in.
 type handler func(http.ResponseWriter, *http.Request, *session.Current) error
@@ -279,7 +273,7 @@ func identifier(s string) bool {
 
 // note writes down what happened to the account.
 func (a *Account) note(r *http.Request, u *storage.User, e activity.Event) {
-	a.Activity.Note(r.Context(), activity.Where{IP: session.Peer(r), UserAgent: session.Printable(r.UserAgent())}, u, e)
+	a.Activity.Note(r.Context(), letter.From(r), u, e)
 }
 
 // revertible is a mail with the link that takes a change back; before is the user as it was. Without an address that the link could go to, and that the account could get back, there is none.

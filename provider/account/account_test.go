@@ -16,6 +16,7 @@ import (
 	"gatehouse/provider/audit"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/letter"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
 	"gatehouse/provider/session"
@@ -53,6 +54,9 @@ func (s *server) Send(_ context.Context, to, _ string, m templates.Mail) error {
 	s.mails, s.to = append(s.mails, m), append(s.to, to)
 	return nil
 }
+
+// Feign makes mails that nobody gets.
+func (s *server) Feign(context.Context, string, templates.Mail) error { return nil }
 
 // start serves the account page on a store in memory; changes alter its options.
 func start(t *testing.T, changes ...func(*account.Options)) *server {
@@ -108,10 +112,10 @@ func startOn(t *testing.T, name string, changes ...func(*account.Options)) *serv
 	o := account.Options{
 		Issuer: origin + base, Store: s.store, Sessions: sessions, Flows: interaction.New(interaction.Options{Store: s.store, Now: s.clock}), Clients: s.store, Now: s.clock, Passwords: passwords,
 		Factors: account.Factors{TOTP: s.totp, Passkeys: passkeys, Recovery: recovery, Tries: ratelimit.Limit{Burst: 10, Every: time.Minute}}, Languages: languages,
-		Tickets: ticket.New(ticket.Options{Store: s.store, Users: s.store, Issuer: origin + base, Now: s.clock}), Mailer: s,
+		Tickets:  ticket.New(ticket.Options{Store: s.store, Users: s.store, Issuer: origin + base, Now: s.clock}),
 		Activity: activity.New(activity.Options{Store: s.store, Mailer: s, Audit: audit.New(log), Log: log, Now: s.clock}),
 		Limiter:  ratelimit.New(ratelimit.Options{Store: s.store, Now: s.clock}), Starts: ratelimit.Limit{Burst: 4, Every: time.Minute},
-		Shared: ratelimit.New(ratelimit.Options{Store: s.store, Now: s.clock}), MailAddress: ratelimit.Limit{Burst: 3, Every: 20 * time.Minute}, MailIP: ratelimit.Limit{Burst: 10, Every: 6 * time.Minute},
+		Shared: ratelimit.New(ratelimit.Options{Store: s.store, Now: s.clock}),
 		SignOut: func(w http.ResponseWriter, r *http.Request) error {
 			if _, err := sessions.End(w, r); err != nil {
 				return err
@@ -119,6 +123,10 @@ func startOn(t *testing.T, name string, changes ...func(*account.Options)) *serv
 			return web.Render(w, r, http.StatusOK, templates.SignedOut{})
 		},
 	}
+	o.Post = letter.New(letter.Options{
+		Tickets: ticket.New(ticket.Options{Store: s.store, Users: s.store, Issuer: origin + base, Now: s.clock}), Mailer: s, Limiter: o.Shared, PerAddress: ratelimit.Limit{Burst: 3, Every: 20 * time.Minute},
+		PerIP: ratelimit.Limit{Burst: 10, Every: 6 * time.Minute},
+	})
 	for _, change := range changes {
 		change(&o)
 	}

@@ -1,13 +1,11 @@
 package account
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
-	"fmt"
 	"net/http"
 
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/letter"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -31,51 +29,23 @@ func (a *Account) changeEmail(w http.ResponseWriter, r *http.Request, c *session
 		page.Email, page.EmailError = typed, wrong
 		return web.Render(w, r, http.StatusUnprocessableEntity, page)
 	}
-	allowed, err := a.mayMail(r, key)
-	if err != nil {
+	if err := a.Post.Send(r, proof(r, c.User, address, key)); err != nil {
 		return err
-	}
-	if allowed {
-		if err := a.sendLink(r, c.User, address, key); err != nil {
-			return err
-		}
-	} else {
-		web.Annotate(r, "outcome", "no mail: over a limit")
 	}
 	return back(w, r, interaction.ReturnProfile, "email_sent")
 }
 
-// mayMail counts a mail against both limits. Over them the answer is the same.
-func (a *Account) mayMail(r *http.Request, key string) (bool, error) {
-	peer, _, err := a.Shared.Take(r.Context(), "mail\nip\n"+web.PeerKey(r), a.MailIP)
-	if err != nil {
-		return false, fmt.Errorf("limit mail of peer: %w", err)
+// proof is the letter with the link that proves an address.
+func proof(r *http.Request, u *storage.User, address, key string) letter.Letter {
+	l := letter.Letter{
+		To: key, Counted: key, Lang: u.Locale, Ticket: storage.Ticket{Kind: storage.TicketEmail, Subject: u.Subject, Email: address, EmailKey: key},
+		Mail: templates.Mail{Kind: templates.MailEmailChange, Address: address},
 	}
-	sum := sha256.Sum256([]byte(key))
-	address, _, err := a.Shared.Take(r.Context(), "mail\naddress\n"+base64.RawURLEncoding.EncodeToString(sum[:]), a.MailAddress)
-	if err != nil {
-		return false, fmt.Errorf("limit mail to address: %w", err)
-	}
-	return peer && address, nil
-}
-
-func (a *Account) sendLink(r *http.Request, u *storage.User, address, key string) error {
-	made := storage.Ticket{Kind: storage.TicketEmail, Subject: u.Subject, Email: address, EmailKey: key}
-	m := templates.Mail{Kind: templates.MailEmailChange, Address: address}
 	if key == u.EmailKey {
-		made.Kind, m.Kind = storage.TicketVerify, templates.MailVerify
+		l.Ticket.Kind, l.Mail.Kind = storage.TicketVerify, templates.MailVerify
 	}
-	link, err := a.Tickets.Issue(r.Context(), made)
-	if err != nil {
-		return fmt.Errorf("make link: %w", err)
+	if l.Lang == "" {
+		l.Lang = web.Lang(r)
 	}
-	m.Link, m.Life = link, a.Tickets.Life(made.Kind)
-	lang := u.Locale
-	if lang == "" {
-		lang = web.Lang(r)
-	}
-	if err := a.Mailer.Send(r.Context(), key, lang, m); err != nil {
-		return fmt.Errorf("send mail: %w", err)
-	}
-	return nil
+	return l
 }

@@ -273,7 +273,7 @@ func (b *browser) checkFormAction(p *page, target *url.URL) {
 // document parses the page.
 func (p *page) document() *html.Node {
 	if p.doc == nil {
-		p.doc, _ = html.Parse(strings.NewReader(p.Body)) // a parser that takes any text
+		p.doc, _ = html.ParseWithOptions(strings.NewReader(p.Body), html.ParseOptionEnableScripting(false)) // a parser that takes any text
 	}
 	return p.doc
 }

@@ -141,6 +141,8 @@ func (e *Endpoints) proceed(w http.ResponseWriter, r *http.Request, req *request
 		return e.pause(w, r, req, flow, "/login/step-up")
 	case outcome.Step == interaction.StepLogin:
 		return e.pause(w, r, req, flow, "/login")
+	case outcome.Step == interaction.StepSignUp:
+		return e.pause(w, r, req, flow, "/signup")
 	case outcome.Step == interaction.StepConsent:
 		return e.pause(w, r, req, flow, "/consent")
 	}

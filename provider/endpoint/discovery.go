@@ -91,7 +91,7 @@ func newDocument(o Options) document {
 		JWKSURI: e.URL("/.well-known/jwks.json"), RevocationEndpoint: e.URL("/oauth2/revoke"), IntrospectionEndpoint: e.URL("/oauth2/introspect"), RegistrationEndpoint: registrationEndpoint,
 		EndSessionEndpoint: e.URL("/oauth2/logout"), CheckSessionIframe: checkSession,
 		ScopesSupported: e.Scopes(), ResponseTypesSupported: e.ResponseTypes, ResponseModesSupported: responseModes(e.ResponseTypes), GrantTypesSupported: grant.Served(e.ResponseTypes),
-		SubjectTypesSupported: []string{"public", "pairwise"}, ACRValuesSupported: append([]string{"1"}, o.ACRValues...), PromptValuesSupported: []string{"none", "login", "consent", "select_account"},
+		SubjectTypesSupported: []string{"public", "pairwise"}, ACRValuesSupported: append([]string{"1"}, o.ACRValues...), PromptValuesSupported: prompts(o),
 		IDTokenAlgs: idTokenAlgs, UserinfoAlgs: set.Algorithms(), CodeChallengeMethods: []string{"S256"}, TokenAuthMethods: anyClient, TokenAuthAlgs: assertionAlgs,
 		RevocationAuthMethods: anyClient, RevocationAuthAlgs: assertionAlgs, IntrospectionAuthMethods: withSecret, IntrospectionAuthAlgs: assertionAlgs,
 		ClaimTypesSupported: []string{"normal"}, ClaimsSupported: oauth.StandardClaims(), DisplayValuesSupported: []string{"page"}, UILocalesSupported: []string{"en"},
@@ -104,6 +104,15 @@ func newDocument(o Options) document {
 	}
 	sum := sha256.Sum256(body)
 	return document{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+}
+
+// prompts are the values of prompt; create is one where everybody may make an account (OpenID Connect Prompt Create 1.0 section 4.2).
+func prompts(o Options) []string {
+	values := []string{"none", "login", "consent", "select_account"}
+	if o.SignUp {
+		values = append(values, "create")
+	}
+	return values
 }
 
 // responseModes are those that some client can use: the fragment comes with tokens of the authorization endpoint.

@@ -54,6 +54,8 @@ type Options struct {
 	SessionManagement bool
 	// StepUp tells that /login/step-up adds a second factor to a session.
 	StepUp bool
+	// SignUp announces that prompt=create works for every client that does not say otherwise.
+	SignUp bool
 	// ACRValues are the acr values that second factors and sign-ins at other providers may give, beside "1".
 	ACRValues []string
 }

@@ -45,7 +45,7 @@ func (e *Endpoints) protocol(next func(http.ResponseWriter, *http.Request, form)
 func (e *Endpoints) readForm(r *http.Request) (form, error) {
 	values, repeated, err := web.Params(r)
 	if err != nil {
-		return values, asRefusal(err)
+		return values, asRefusal(r, err)
 	}
 	if r.URL.RawQuery != "" {
 		return values, grant.Refuse("invalid_request", "Parameters belong into the request body, not into the URL.")
@@ -119,10 +119,10 @@ func originOf(uri string) string {
 }
 
 // asRefusal turns the kernel's complaint about parameters into an OAuth error.
-func asRefusal(err error) error {
+func asRefusal(r *http.Request, err error) error {
 	var bad *web.Error
 	if errors.As(err, &bad) && bad.Status == http.StatusBadRequest {
-		return grant.Refuse(bad.Code, bad.Message).WithWrap(err)
+		return grant.Refuse(bad.Code, web.English(r, bad)).WithWrap(err)
 	}
 	return err
 }

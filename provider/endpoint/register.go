@@ -59,7 +59,7 @@ func (e *Endpoints) registering(next web.Handler) web.Handler {
 		if err == nil || errors.As(err, &kernel) && kernel.Status != http.StatusBadRequest {
 			return err
 		}
-		wire := registrationWire(err)
+		wire := registrationWire(r, err)
 		web.Annotate(r, "error", wire.Code)
 		web.Annotate(r, "cause", cause(err))
 		if wire.Status < 500 {
@@ -85,7 +85,7 @@ var (
 	errBadManager = &tokenError{true, "There is no such registration, or the registration access token is not the one of it."}
 )
 
-func registrationWire(err error) oauth.Wire {
+func registrationWire(r *http.Request, err error) oauth.Wire {
 	var token *tokenError
 	var refused *client.MetadataError
 	var kernel *web.Error
@@ -100,7 +100,7 @@ func registrationWire(err error) oauth.Wire {
 	case errors.As(err, &refused):
 		return oauth.Wire{Status: http.StatusBadRequest, Code: refused.Code, Description: refused.Error() + "."}
 	case errors.As(err, &kernel):
-		return oauth.Wire{Status: http.StatusBadRequest, Code: client.InvalidClientMetadata, Description: kernel.Message}
+		return oauth.Wire{Status: http.StatusBadRequest, Code: client.InvalidClientMetadata, Description: web.English(r, kernel)}
 	case errors.As(err, &limit):
 		return oauth.Wire{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: limit.RetryAfter,
 			Description: "Too many registrations came from this address, or too many changes of this registration. Wait as long as Retry-After says."}

@@ -34,7 +34,7 @@ func (e *Endpoints) serveUserinfo(w http.ResponseWriter, r *http.Request) error 
 		var repeated []string
 		var err error
 		if values, repeated, err = web.Params(r); err != nil {
-			return asRefusal(err)
+			return asRefusal(r, err)
 		}
 		if len(repeated) > 0 {
 			return grant.Refuse("invalid_request", "The parameter "+repeated[0]+" is repeated. Send it once.")

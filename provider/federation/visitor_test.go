@@ -119,7 +119,7 @@ func (v *visitor) submit(p view, attribute, value string, fields url.Values) vie
 
 func (v *visitor) form(p view, attribute, value string) (string, url.Values) {
 	v.Helper()
-	root, err := html.Parse(strings.NewReader(p.Body))
+	root, err := html.ParseWithOptions(strings.NewReader(p.Body), html.ParseOptionEnableScripting(false))
 	if err != nil {
 		v.Fatal(err)
 	}

@@ -8,10 +8,11 @@ import (
 // stepUp is the name of the check of which a second factor is all that is missing.
 const stepUp = "acr elsewhere"
 
-// Checks are the policy, in order: is the user of this interaction still active, who is there, was it proven recently enough, is it the right person, was it
-// proven well enough, and is it allowed. Every check after the second may rely on a session.
+// Checks are the policy, in order: is the user of this interaction still active, is an account to be made first, who is there, was it proven recently enough, is it the right person, was it
+// proven well enough, and is it allowed. Every check after that of the session may rely on a session.
 var Checks = []Check{
 	{"user", "", "access_denied", "The user who signed in for this request is no longer active.", pinnedGone},
+	{"create", StepSignUp, "interaction_required", "The request asks for a new account.", createPrompted},
 	{"session", StepLogin, "login_required", "The user is not signed in.", noSession},
 	{"pinned", StepLogin, "login_required", "Another user has signed in since this request began.", pinnedDiffers},
 	{"prompt", StepLogin, "login_required", "The request asks for a new sign-in.", loginPrompted},
@@ -27,6 +28,11 @@ var Checks = []Check{
 
 // pinnedGone ends the request: the login page could only refuse this user again (security row 33).
 func pinnedGone(s *State) bool { return s.PinnedGone }
+
+// createPrompted leads to the sign-up page, whoever is signed in (OpenID Connect Prompt Create 1.0 section 4.1), until somebody has signed in for this request, with a new account or with an old one.
+func createPrompted(s *State) bool {
+	return slices.Contains(s.Prompt, "create") && (s.Session == nil || !s.signedInHere())
+}
 
 func noSession(s *State) bool { return s.Session == nil }
 

@@ -47,6 +47,7 @@ type Step string
 const (
 	StepLogin   Step = "login"
 	StepConsent Step = "consent"
+	StepSignUp  Step = "signup"
 )
 
 // Outcome is what happens next. With neither Step nor Error the request may be granted.

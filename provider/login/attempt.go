@@ -88,11 +88,7 @@ func (l *Login) try(w http.ResponseWriter, r *http.Request, username, password s
 	if err != nil {
 		return nil, fmt.Errorf("verify password: %w", err)
 	}
-	reason := refusal(user, ok)
-	if reason == "" && l.exhausted(user, lane, failed) {
-		reason = "too many failures in a row"
-	}
-	if reason != "" {
+	if reason := l.refusal(user, ok, lane, failed); reason != "" {
 		wait, err := l.fail(ctx, user, lane, places)
 		return &attempt{user: user, reason: reason, wait: wait}, err
 	}
@@ -120,7 +116,7 @@ func busy(cause error) error {
 }
 
 // refusal says, for the audit log, why a try is refused; empty if it is not.
-func refusal(user *storage.User, ok bool) string {
+func (l *Login) refusal(user *storage.User, ok bool, in lane, failed ratelimit.Failed) string {
 	switch {
 	case user == nil:
 		return "unknown user"
@@ -128,6 +124,8 @@ func refusal(user *storage.User, ok bool) string {
 		return "wrong password"
 	case user.Disabled:
 		return "disabled user"
+	case l.exhausted(user, in, failed):
+		return "too many failures in a row"
 	}
 	return ""
 }

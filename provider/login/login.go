@@ -38,6 +38,14 @@ type Upstreams interface {
 	Route(ctx context.Context, flow *storage.Interaction) (string, error)
 }
 
+// Elsewhere is what people can do who have no account, or whose password is lost.
+type Elsewhere struct {
+	// SignUp tells whether people may make an account on the way to a client, nil for those who come without one; nil: nowhere.
+	SignUp func(c *storage.Client) bool
+	// Recovery mails links to a new password, MailLink such that sign in.
+	Recovery, MailLink bool
+}
+
 // Options build the feature.
 type Options struct {
 	Store     Store
@@ -59,6 +67,8 @@ type Options struct {
 	Upstreams Upstreams
 	// NoPassword leaves the password form out, which needs Upstreams.
 	NoPassword bool
+	// Elsewhere says which other pages the form leads to.
+	Elsewhere Elsewhere
 	// DeviceKeys sign the cookie by which a browser that signed in before gets a failure counter of its own, so that strangers who guess cannot lock the
 	// account's owner out; the first key signs, all verify. Without keys every browser shares the account's counter.
 	DeviceKeys [][]byte

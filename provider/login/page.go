@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -33,6 +34,7 @@ func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Log
 	web.SetLang(r, flow.Params.Get("ui_locales"))
 	explain(page, flow)
 	if flow.Kind != storage.InteractionAuthorize {
+		l.leadElsewhere(page, flow, nil)
 		return page, nil
 	}
 	client, err := l.Clients.Client(r.Context(), flow.Params.Get("client_id"))
@@ -44,7 +46,14 @@ func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Log
 	}
 	web.Annotate(r, "client", client.ID)
 	page.Client = clientView(r, flow, client)
+	l.leadElsewhere(page, flow, client)
 	return page, nil
+}
+
+// leadElsewhere says which other pages there are links to. Who proves an account that is known already makes no new one.
+func (l *Login) leadElsewhere(page *templates.Login, flow *storage.Interaction, client *storage.Client) {
+	page.Recovery, page.MailLink = l.Elsewhere.Recovery, l.Elsewhere.MailLink
+	page.SignUp = l.Elsewhere.SignUp != nil && page.LockedName == "" && flow.Kind != storage.InteractionLink && !signin.Sensitive(flow) && l.Elsewhere.SignUp(client)
 }
 
 // clientView is what the pages show of the client of a request.

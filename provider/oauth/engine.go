@@ -57,6 +57,8 @@ type Options struct {
 	ResponseTypes []string
 	// UnsignedRequestObjects and UnsignedIDTokens let compatible clients have them with alg none.
 	UnsignedRequestObjects, UnsignedIDTokens bool
+	// SignUp tells whether people may make an account on the way to a client by themselves; nil: nowhere.
+	SignUp func(c *storage.Client) bool
 	// IDTokenAlg and AccessTokenAlg sign for clients that registered no algorithm.
 	IDTokenAlg, AccessTokenAlg string
 }
@@ -82,7 +84,7 @@ func New(o Options) *Engine {
 	}
 	e := &Engine{Options: o, resources: o.Resources, Mirror: NewMirror(o.Store, o.Keys, o.Now)}
 	e.clients = clientauth.New(clientauth.Options{Issuer: o.Issuer, Clients: e.Mirror, Store: o.Store, Outbound: o.Outbound, Seal: o.Seal, Now: o.Now})
-	e.requests = request.New(request.Options{Issuer: o.Issuer, Clients: e.Mirror, Keys: o.Keys, Subject: e.Subject, ClientKeys: e.clients.Keys, Outbound: o.Outbound, Store: o.Store, Resources: o.Resources, ResponseTypes: o.ResponseTypes, Unsigned: o.UnsignedRequestObjects, Now: o.Now})
+	e.requests = request.New(request.Options{Issuer: o.Issuer, Clients: e.Mirror, Keys: o.Keys, Subject: e.Subject, ClientKeys: e.clients.Keys, Outbound: o.Outbound, Store: o.Store, Resources: o.Resources, ResponseTypes: o.ResponseTypes, Unsigned: o.UnsignedRequestObjects, SignUp: o.SignUp, Now: o.Now})
 	pipeline := grant.New(grant.Options{Store: o.Store, Engine: e, Lifetimes: o.Tokens, Resources: o.Resources, Now: o.Now})
 	e.fosite = &fosite.Fosite{Store: fositeStore{e.Mirror}, Config: &fosite.Config{
 		// Everything that fosite would fill in lazily, and so with a race, is set.

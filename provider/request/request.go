@@ -47,6 +47,8 @@ type Options struct {
 	Resources grant.Resources
 	// ResponseTypes are those that are enabled.
 	ResponseTypes []string
+	// SignUp tells whether people may make an account on the way to a client by themselves; nil: nowhere.
+	SignUp func(c *storage.Client) bool
 	// Unsigned allows request objects with alg none to clients whose profile and registration allow them too.
 	Unsigned bool
 	Now      func() time.Time
@@ -146,7 +148,7 @@ func (p *Parser) Parse(ctx context.Context, in Input) (*Authorize, error) {
 		return req, err
 	}
 	for _, check := range []func(*Authorize) error{
-		checkResponseMode(repeated), checkRepeated(repeated), checkUnsupported, p.checkResponseType, checkScope, checkNonce, checkChallenge, checkPrompt, checkMaxAge, checkClaims,
+		checkResponseMode(repeated), checkRepeated(repeated), checkUnsupported, p.checkResponseType, checkScope, checkNonce, checkChallenge, p.checkPrompt, checkMaxAge, checkClaims,
 		p.checkHint, p.checkSubjects, p.checkResources,
 	} {
 		if err := check(req); err != nil {
@@ -270,13 +272,13 @@ func checkChallenge(req *Authorize) error {
 	return nil
 }
 
-func checkPrompt(req *Authorize) error {
+func (p *Parser) checkPrompt(req *Authorize) error {
 	req.Prompt = slices.DeleteFunc(strings.Split(req.Params.Get("prompt"), " "), func(p string) bool { return p == "" })
 	for _, prompt := range req.Prompt {
-		if prompt == "create" {
+		if prompt == "create" && (p.SignUp == nil || !p.SignUp(req.Client)) {
 			return grant.Refuse("invalid_request", "The prompt create is not supported: users cannot sign up here by themselves. Use none, login, consent or select_account.")
 		}
-		if !slices.Contains([]string{"none", "login", "consent", "select_account"}, prompt) {
+		if !slices.Contains([]string{"none", "login", "consent", "select_account", "create"}, prompt) {
 			return grant.Refuse("invalid_request", "The prompt is not supported. Use none, login, consent or select_account.")
 		}
 	}

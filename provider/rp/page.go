@@ -53,7 +53,7 @@ func (u User) Next(a Answer) (target string, form url.Values, err error) {
 
 // fill finds the form to fill in: login, consent or logout. Hidden fields stay as they are.
 func (u User) fill(page []byte) (action string, form url.Values, err error) {
-	root, err := html.Parse(bytes.NewReader(page))
+	root, err := html.ParseWithOptions(bytes.NewReader(page), html.ParseOptionEnableScripting(false))
 	if err != nil {
 		return "", nil, fmt.Errorf("parse page: %w", err)
 	}

@@ -176,6 +176,12 @@ func (e *Error) text(requestID string) templates.Text {
 	return templates.Say("error.status", "Status", strconv.Itoa(e.Status)+" "+http.StatusText(e.Status))
 }
 
+// English is what a program at the other end of a request is told of an error.
+func English(r *http.Request, e *Error) string {
+	x := from(r)
+	return x.mux.english(e, x.id)
+}
+
 // english is the text for programs and the log.
 func (m *Mux) english(e *Error, requestID string) string {
 	text := e.text(requestID)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -62,17 +63,22 @@ func (x *exchange) lang(r *http.Request) string {
 	return x.mux.options.Language
 }
 
-// switches are the links to this page in the other languages. A page that answers a form leads to the form's own page, by the interaction alone.
+// switches are the links to this page in the other languages. A page that answers a form leads to the form's own page, by the interaction alone. A page that was asked for by anything else than what
+// is known to be harmless has none: what a browser sent does not come back to it in a link.
 func (x *exchange) switches(r *http.Request, current string) []templates.Switch {
 	if !x.route.kind.protected() || x.route.handlers[http.MethodGet] == nil {
 		return nil
 	}
 	query := r.URL.Query()
 	if r.Method != http.MethodGet {
-		id := r.PostFormValue("interaction")
-		clear(query)
-		if id != "" {
+		query = url.Values{}
+		if id := r.PostFormValue("interaction"); id != "" {
 			query.Set("interaction", id)
+		}
+	}
+	for name, values := range query {
+		if !(name == "interaction" && len(values) == 1 && WellFormed(values[0])) {
+			return nil
 		}
 	}
 	var list []templates.Switch

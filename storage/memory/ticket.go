@@ -35,7 +35,7 @@ func (s *Store) crowdOutTickets(t *storage.Ticket) {
 	}
 	var others []*storage.Ticket
 	for _, o := range s.tickets {
-		if o.Signature != t.Signature && o.Kind == t.Kind && o.ConsumedAt.IsZero() && o.Subject == t.Subject && (t.Subject != "" || o.EmailKey == t.EmailKey) {
+		if o.Signature != t.Signature && o.Kind == t.Kind && o.ConsumedAt.IsZero() && o.Subject == t.Subject && (t.Subject != "" && !t.Kind.Outlives() || o.EmailKey == t.EmailKey) {
 			others = append(others, o)
 		}
 	}
@@ -53,7 +53,7 @@ func (s *Store) liveTicket(kind storage.TicketKind, signature string) (*storage.
 	switch {
 	case t == nil, t.Kind != kind, !s.clock().Before(t.Expires):
 		return nil, storage.ErrNotFound
-	case t.Subject != "" && s.users[t.Subject].record.Epoch != t.Epoch:
+	case t.Subject != "" && !kind.Outlives() && s.users[t.Subject].record.Epoch != t.Epoch:
 		return nil, storage.ErrNotFound
 	case !t.ConsumedAt.IsZero():
 		return nil, storage.ErrConsumed

@@ -15,7 +15,7 @@ const (
 	ticketColumns = `signature, kind, COALESCE(subject, ''), email, email_key, epoch, data, created, expires, consumed_at`
 	// liveTicket is what a ticket $1 of the kind $2 must be at the time $3, used or not.
 	liveTicket = `signature = $1 AND kind = $2 AND expires > $3
-		AND (subject IS NULL OR epoch = (SELECT u.epoch FROM users u WHERE u.subject = tickets.subject))`
+		AND (subject IS NULL OR kind = '` + string(storage.TicketRevert) + `' OR epoch = (SELECT u.epoch FROM users u WHERE u.subject = tickets.subject))`
 	selectTicket     = `SELECT ` + ticketColumns + ` FROM tickets WHERE ` + liveTicket
 	consumeTicket    = `UPDATE tickets SET consumed_at = $3 WHERE ` + liveTicket + ` AND consumed_at = 0 RETURNING ` + ticketColumns
 	revokeTickets    = `DELETE FROM tickets WHERE subject = $1 AND consumed_at = 0`
@@ -25,6 +25,7 @@ const (
 // The unused tickets of a kind among which a new one is to find room: a user's, or those of an address without a user.
 const (
 	ticketsOfUser    = `subject = $1 AND kind = $2`
+	ticketsOfMailbox = ticketsOfUser + ` AND email_key = $5`
 	ticketsOfAddress = `subject IS NULL AND email_key = $1 AND email_key <> '' AND kind = $2`
 )
 
@@ -58,9 +59,12 @@ func (s *Store) CreateTicket(ctx context.Context, t *storage.Ticket) error {
 	if err != nil {
 		return err
 	}
-	filter, whose := ticketsOfAddress, t.EmailKey
+	filter, crowd := ticketsOfAddress, []any{t.EmailKey, string(t.Kind), t.Signature, t.Kind.Live() - 1}
 	if t.Subject != "" {
-		filter, whose = ticketsOfUser, t.Subject
+		filter, crowd[0] = ticketsOfUser, t.Subject
+	}
+	if t.Subject != "" && t.Kind.Outlives() {
+		filter, crowd = ticketsOfMailbox, append(crowd, t.EmailKey)
 	}
 	return s.tx(ctx, func(q Query) error {
 		if t.Subject != "" {
@@ -72,7 +76,7 @@ func (s *Store) CreateTicket(ctx context.Context, t *storage.Ticket) error {
 			micros(t.Expires), micros(t.ConsumedAt)); err != nil {
 			return err
 		}
-		_, err := q.Exec(ctx, s.dialect.crowdText(filter), whose, string(t.Kind), t.Signature, t.Kind.Live()-1)
+		_, err := q.Exec(ctx, s.dialect.crowdText(filter), crowd...)
 		return err
 	})
 }

@@ -10,7 +10,7 @@ import (
 func testTickets(t *testing.T, open Opener) {
 	newFixture(t, open).run(t, []rule{
 		{"RoundTrip", ticketRoundTrip}, {"MissingUserAndTakenSignature", ticketRefused}, {"Row45KindsAreApart", ticketKinds},
-		{"WorksOnce", ticketOnce}, {"ExpiresWithoutAUse", ticketExpires}, {"DiesWithTheEpoch", ticketEpoch},
+		{"WorksOnce", ticketOnce}, {"ExpiresWithoutAUse", ticketExpires}, {"DiesWithTheEpoch", ticketEpoch}, {"RevertOutlivesTheEpoch", ticketRevert},
 		{"Row144NewOneKillsTheOlder", ticketCrowd}, {"FiveLiveOfAnAddress", ticketCrowdAddress}, {"NobodysHaveNoLimit", ticketNobody},
 		{"UsedOnesTakeNoRoom", ticketUsedStays}, {"Revoke", ticketRevoke}, {"CopiesAreApart", ticketCopies},
 	})
@@ -140,6 +140,24 @@ func ticketEpoch(t *testing.T, f *fixture) {
 	now, err := f.User(bg, u.Subject)
 	need(t, err)
 	f.wantTicket(t, "one of the new epoch", f.ticket(t, storage.TicketReset, now), nil)
+}
+
+// ticketRevert: whoever has taken over an account changes its address and its password; the old mailbox can still undo that, however many more changes there are.
+func ticketRevert(t *testing.T, f *fixture) {
+	u := f.user(t)
+	first := f.ticket(t, storage.TicketRevert, u)
+	need(t, f.SetPassword(bg, u.Subject, "of a thief"))
+	thief := *u
+	thief.EmailKey = name("thief") + "@example.org"
+	for range 2 * storage.TicketRevert.Live() {
+		f.clock.advance(time.Second)
+		f.ticket(t, storage.TicketRevert, &thief)
+	}
+	f.wantTicket(t, "after the password and the address changed", first, nil)
+	_, err := f.ConsumeTicket(bg, first.Kind, first.Signature)
+	need(t, err)
+	_, err = f.ConsumeTicket(bg, first.Kind, first.Signature)
+	wantErr(t, "again", err, storage.ErrConsumed)
 }
 
 func ticketCrowd(t *testing.T, f *fixture) {

@@ -25,6 +25,7 @@ type Config struct {
 	Logout       Logout       `key:"logout"`
 	Keys         Keys         `key:"keys"`
 	Login        Login        `key:"login"`
+	SignUp       SignUp       `key:"signup"`
 	Factors      Factors      `key:"factors"`
 	Account      Account      `key:"account"`
 	Passwords    Passwords    `key:"passwords"`
@@ -129,6 +130,14 @@ type Keys struct {
 type Login struct {
 	// Password says whether people can sign in with a password; without, upstreams are the only way.
 	Password bool `key:"password"`
+	// MagicLink lets people sign in by a link in a mail.
+	MagicLink bool `key:"magic_link"`
+}
+
+// SignUp is how people make accounts by themselves.
+type SignUp struct {
+	Mode         string `key:"mode"`          // off, open or invite
+	TermsVersion string `key:"terms_version"` // what people accept; empty: nothing
 }
 
 // Factors are the second factors.
@@ -237,6 +246,7 @@ func Default() *Config {
 		Registration: Registration{Mode: "off", Profile: "strict", ExpireUnused: 7 * day, ExpireIdle: 90 * day},
 		Keys:         Keys{Algorithms: []string{"RS256", "ES256"}, IDTokenAlg: "RS256", AccessTokenAlg: "ES256", RSABits: 2048, RotateEvery: 90 * day},
 		Login:        Login{Password: true},
+		SignUp:       SignUp{Mode: "off"},
 		Factors:      Factors{Required: "optional", TOTP: true, Passkeys: true, TrustDevice: 30 * day},
 		Account:      Account{EditableClaims: claims.Editable, SelfDelete: true},
 		Passwords:    Passwords{Cost: 12, MinLength: 15},

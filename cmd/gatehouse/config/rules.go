@@ -62,3 +62,13 @@ func text(v reflect.Value) string {
 		return scalar(x)
 	}
 }
+
+func (l *loader) checkLimits() {
+	c := l.config
+	if n := c.Limits.LoginFailures; n < 0 || n > 900 || n > 0 && n <= c.Limits.LoginAccount.Count {
+		l.fault("limits.login_failures", "is not between 0 and 900, or not above the count of limits.login_account", "write 100, or 0 for no limit")
+	}
+	if n := c.Limits.FactorChallenge; n < 1 || n > 20 {
+		l.fault("limits.factor_challenge", "is not between 1 and 20", "5 is enough for people who mistype a code")
+	}
+}

@@ -31,6 +31,7 @@ func (l *loader) validate(s Source) {
 	l.checkResources()
 	l.checkUpstreams()
 	l.checkMail()
+	l.checkSignUp(s.Dev)
 	l.checkFactors()
 	l.checkAccount()
 	l.checkSmall()
@@ -320,12 +321,7 @@ func (l *loader) checkSmall() {
 	if n := c.Passwords.MinLength; n < 8 || n > 128 {
 		l.fault("passwords.min_length", "is not between 8 and 128", "15 is right where a password is the only factor")
 	}
-	if n := c.Limits.LoginFailures; n < 0 || n > 900 || n > 0 && n <= c.Limits.LoginAccount.Count {
-		l.fault("limits.login_failures", "is not between 0 and 900, or not above the count of limits.login_account", "write 100, or 0 for no limit")
-	}
-	if n := c.Limits.FactorChallenge; n < 1 || n > 20 {
-		l.fault("limits.factor_challenge", "is not between 1 and 20", "5 is enough for people who mistype a code")
-	}
+	l.checkLimits()
 	for _, text := range c.Outbound.Allow {
 		if !hostOrPrefix(text) {
 			l.fault("outbound.allow", strconv.Quote(text)+" is no host, host:port or prefix", "write for example keys.internal, keys.internal:8443 or 10.1.0.0/16")

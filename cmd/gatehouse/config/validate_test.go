@@ -79,6 +79,9 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{"limits.login_ip", "limits: {login_ip: 5}"},
 		{"limits.login_ip", "limits: {login_ip: 0/1m}"},
 		{"limits.login_ip", "limits: {login_ip: 5/1ms}"},
+		{"limits.login_failures", "limits: {login_failures: 5}"},
+		{"limits.login_failures", "limits: {login_failures: 1000}"},
+		{"limits.factor_challenge", "limits: {factor_challenge: 0}"},
 		{"outbound.allow", "outbound: {allow: ['https://a.example']}"},
 		{"outbound.allow", "outbound: {allow: ['0.0.0.0/0']}"},
 		{"server.trusted_proxies", "server: {trusted_proxies: ['::/0']}"},
@@ -91,6 +94,12 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{"resources", "resources: [{uri: 'https://a.example', access_token_lifetime: 2h}]"},
 		{"resources", "resources: [x]"},
 		{"resources", "resources: x"},
+		{"signup.mode", "signup: {mode: open}"},
+		{"signup.mode", "signup: {mode: invite}"},
+		{"signup.mode", "signup: {mode: perhaps}"},
+		{"signup.terms_version", "signup: {terms_version: '1'}"},
+		{"signup.terms_version", "{signup: {terms_version: \"a\\u0007\"}, branding: {terms_url: 'https://a.example/terms'}}"},
+		{"login.magic_link", "login: {magic_link: true}"},
 		{"branding.name", "branding: {name: ' '}"},
 		{"branding.logo_url", "branding: {logo_url: 'javascript:alert(1)'}"},
 		{"branding.logo_url", "branding: {logo_url: 'https://cdn.example/l.png'}"},
@@ -122,6 +131,7 @@ func TestValuesThatAreAccepted(t *testing.T) {
 		"branding: {support_url: 'mailto:help@example.com', logo_url: /brand/logo.svg}",
 		"{issuer: 'https://id.example.com/x', branding: {logo_url: 'https://id.example.com/logo.svg'}}",
 		"tokens: {refresh_grace: 0, access: 1s}",
+		"{signup: {mode: open, terms_version: 2026-01}, login: {magic_link: true}, mail: {url: 'smtp://localhost', from: a@example.com}, branding: {terms_url: 'https://a.example/terms'}}",
 	} {
 		load(t, yaml)
 	}

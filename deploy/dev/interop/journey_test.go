@@ -170,7 +170,7 @@ func (w *walker) submit(p rp.Answer, attribute, value string, fields url.Values)
 }
 
 func findForm(p rp.Answer, attribute, value string) (action string, hidden url.Values, ok bool) {
-	root, err := html.Parse(strings.NewReader(string(p.Body)))
+	root, err := html.ParseWithOptions(strings.NewReader(string(p.Body)), html.ParseOptionEnableScripting(false))
 	if err != nil {
 		return "", nil, false
 	}

@@ -165,7 +165,7 @@ func (p *Page) forms() []*html.Node {
 
 func (p *Page) root() *html.Node {
 	if p.doc == nil {
-		doc, err := html.Parse(strings.NewReader(p.Body))
+		doc, err := html.ParseWithOptions(strings.NewReader(p.Body), html.ParseOptionEnableScripting(false))
 		if err != nil { // a strings.Reader does not fail, and the parser accepts anything
 			doc = &html.Node{Type: html.DocumentNode}
 		}

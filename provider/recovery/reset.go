@@ -1,0 +1,124 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"gatehouse/provider/activity"
+	"gatehouse/provider/credential"
+	"gatehouse/provider/letter"
+	"gatehouse/provider/signin"
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+	"gatehouse/templates"
+)
+
+// find returns the ticket of a link to a new password and its user: one that was mailed, or one that an operator handed out.
+func (f *Recovery) find(ctx context.Context, token string) (*storage.Ticket, *storage.User, error) {
+	t, err := f.Tickets.Look(ctx, storage.TicketReset, token)
+	if errors.Is(err, storage.ErrNotFound) {
+		t, err = f.Tickets.Look(ctx, storage.TicketRecovery, token)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	user, err := f.owner(ctx, t)
+	return t, user, err
+}
+
+// showReset serves GET of the link: the form. It changes nothing.
+func (f *Recovery) showReset(w http.ResponseWriter, r *http.Request) error {
+	token := r.URL.Query().Get("token")
+	_, user, err := f.find(r.Context(), token)
+	if err != nil {
+		return deadLink(w, r, err, f.again())
+	}
+	return web.Render(w, r, http.StatusOK, f.resetPage(token, user))
+}
+
+func (f *Recovery) resetPage(token string, user *storage.User) templates.Reset {
+	return templates.Reset{Token: token, Account: labelOf(user), Hint: templates.PasswordHint(f.Passwords.MinLength())}
+}
+
+// again is where to ask for a new link, empty if nobody can.
+func (f *Recovery) again() string {
+	if f.NoMail {
+		return ""
+	}
+	return "/recovery"
+}
+
+// reset serves POST: the new password. The link itself is needed for it, whatever was done before (security row 145).
+func (f *Recovery) reset(w http.ResponseWriter, r *http.Request) error {
+	ctx, token, password := r.Context(), r.PostFormValue("token"), r.PostFormValue("password")
+	t, user, err := f.find(ctx, token)
+	if err != nil {
+		return deadLink(w, r, err, f.again())
+	}
+	var weak *credential.PolicyError
+	err = f.Passwords.Check(password, user.Email, user.Username, nameOf(user))
+	if errors.As(err, &weak) {
+		page := f.resetPage(token, user)
+		page.Error = templates.PasswordFault(string(weak.Reason), weak.Length, weak.Least)
+		return web.Render(w, r, http.StatusUnprocessableEntity, page)
+	}
+	if err != nil {
+		return fmt.Errorf("judge password: %w", err)
+	}
+	encoded, err := f.Passwords.Hash(ctx, password)
+	if errors.Is(err, credential.ErrBusy) {
+		return web.Unavailable(err)
+	}
+	if err != nil {
+		return fmt.Errorf("hash password: %w", err)
+	}
+	if t, err = f.Tickets.Consume(ctx, t.Kind, token); err != nil {
+		return deadLink(w, r, err, f.again())
+	}
+	if user, err = f.setPassword(ctx, t, encoded); err != nil {
+		return &web.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Text: templates.Say("recovery.unfinished"), Cause: err}
+	}
+	f.Activity.Note(ctx, letter.From(r), user, activity.Event{Kind: activity.PasswordReset, Mail: f.revertible(ctx, user, templates.MailPasswordChanged)})
+	return f.afterReset(w, r, t, user)
+}
+
+// setPassword stores the password, which ends everything that began under the old one, and returns the user as it is then. Whoever came by a link in a mail has proven the address.
+func (f *Recovery) setPassword(ctx context.Context, t *storage.Ticket, encoded string) (*storage.User, error) {
+	if err := f.Store.SetPassword(ctx, t.Subject, encoded); err != nil {
+		return nil, fmt.Errorf("set password: %w", err)
+	}
+	if t.EmailKey == "" {
+		return f.Store.User(ctx, t.Subject)
+	}
+	return f.Store.UpdateUser(ctx, t.Subject, func(u *storage.User) error {
+		u.EmailVerified = u.EmailVerified || u.EmailKey == t.EmailKey
+		return nil
+	})
+}
+
+// afterReset signs in the browser that asked for the link, as far as a first factor goes (security row 146). Any other one learns that it can sign in.
+func (f *Recovery) afterReset(w http.ResponseWriter, r *http.Request, t *storage.Ticket, user *storage.User) error {
+	if !letter.Here(r, t) {
+		return web.Render(w, r, http.StatusOK, templates.Told{
+			Heading: templates.Say("recovery.changed_title"), Message: templates.Say("recovery.changed"), Next: web.LocalURL(r, "/account", nil), Button: templates.Say("recovery.sign_in"),
+		})
+	}
+	time.Sleep(time.Millisecond) // grants and revocations are compared by the millisecond: what this sign-in leads to must be younger
+	return letter.Enter(w, r, f.SignIn, t, signin.Proof{User: user, AMR: []string{"pwd"}, ACR: "1"})
+}
+
+// revertible is a mail with a link that says "it was not me", without one if it cannot be made: what it tells of has happened.
+func (f *Recovery) revertible(ctx context.Context, user *storage.User, kind templates.MailKind) *templates.Mail {
+	mail := &templates.Mail{Kind: kind}
+	if f.NoMail || user.EmailKey == "" {
+		return mail
+	}
+	link, err := f.Tickets.Issue(ctx, storage.Ticket{Kind: storage.TicketRevert, Subject: user.Subject, Email: user.Email, EmailKey: user.EmailKey})
+	if err == nil {
+		mail.Link, mail.Life = link, f.Tickets.Life(storage.TicketRevert)
+	}
+	return mail
+}

@@ -1,0 +1,5 @@
+// Package signup is the page on which people make accounts. What they fill in waits in a link that goes to the address they gave; only who opens it and presses the button there has
+// an account, so nobody takes an address that is not theirs, and the page answers the same whether an address has an account or not.
+//
+// Place in the request path: a step of an interaction, like login: it takes an interaction by its id and hands whoever has made an account to the sign-in.
+package signup
