@@ -55,7 +55,7 @@ var importRules = map[string]struct {
 	"provider/endpoint":         {append(slices.Clone(featureMay), "provider/grant"), featureWhy},
 	"provider/login":            {featureMay, featureWhy},
 	"provider/consent":          {featureMay, featureWhy},
-	"provider/account":          {featureMay, featureWhy},
+	"provider/account":          {append(slices.Clone(featureMay), "provider/letter"), featureWhy},
 	"provider/logout":           {featureMay, featureWhy},
 	"provider/upstream":         {[]string{"provider/outbound", "provider/client"}, "a driver of a provider knows that provider, not who signs in here"},
 	"provider/federation":       {append(slices.Clone(featureMay), "provider/upstream"), featureWhy},
@@ -67,7 +67,7 @@ var importRules = map[string]struct {
 	"provider":                  {nil, "assembles everything; see the exception below"},
 	"cmd/gatehouse/doctor":      {[]string{"provider/rp"}, "the doctor sees what a client sees; what it needs of the store it states as an interface"},
 	"cmd/gatehouse":             {nil, "the place where concrete types meet; see the exception below"},
-	"cmd/gatehouse/config":      {[]string{"provider/seal", "provider/ratelimit", "provider/oauth", "provider/grant", "provider/upstream", "provider/mail", "templates"}, "the typed tree is read by everyone and knows no one; templates says whether the pages of the operator can be shown; the table of upstream types says what each of them needs, and mail how its URL is written"},
+	"cmd/gatehouse/config":      {[]string{"provider/claims", "provider/seal", "provider/ratelimit", "provider/oauth", "provider/grant", "provider/upstream", "provider/mail", "templates"}, "the typed tree is read by everyone and knows no one; templates says whether the pages of the operator can be shown; the table of upstream types says what each of them needs, and mail how its URL is written"},
 }
 
 var (

@@ -24,9 +24,8 @@ func (p *Provider) signUpOpen() func(*storage.Client) bool {
 }
 
 // correspondence are the features of links in mails.
-func (p *Provider) correspondence(shared *ratelimit.Limiter) []web.Feature {
+func (p *Provider) correspondence(shared *ratelimit.Limiter, post *letter.Post) []web.Feature {
 	o := p.options
-	post := letter.New(letter.Options{Tickets: p.tickets, Mailer: p.mail, Limiter: shared, PerAddress: o.Limits.ResetAddress, PerIP: o.Limits.MailIP})
 	features := []web.Feature{recovery.New(recovery.Options{
 		Store: p.store, Passwords: p.passwords, Tickets: p.tickets, Post: post, Sessions: p.sessions, Flows: p.flows, SignIn: p.signIn, NoPassword: o.NoPassword, NoMail: !p.mail.On(),
 		MagicLink: o.MagicLink, Activity: p.activity,

@@ -76,6 +76,7 @@ type Options struct {
 	// Remember is how long "stay signed in" lasts; zero: it is not offered.
 	Remember time.Duration
 	Mail     Mail
+	Account  AccountPage
 	// SignUp is how people make accounts by themselves; it needs Mail.Carrier and passwords.
 	SignUp SignUp
 	// MagicLink lets people sign in by a link in a mail; it needs Mail.Carrier.
@@ -129,6 +130,14 @@ type Limits struct {
 	Registration, PAR                                ratelimit.Limit
 }
 
+// AccountPage says what people may do on it.
+type AccountPage struct {
+	// Editable are the claims that people may change; nil means those of claims.Editable.
+	Editable []string
+	// NoDelete says that people cannot delete their accounts.
+	NoDelete bool
+}
+
 // maxLimitKeys bounds the memory of the limits that are counted in process.
 const maxLimitKeys = 100_000
 
@@ -153,6 +162,7 @@ type Provider struct {
 	metrics   *telemetry.Metrics
 	audit     *audit.Log
 	pages     *templates.Set
+	languages []templates.Language
 	mux       *web.Mux
 	ping      lastPing
 }
@@ -168,6 +178,9 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		if p.pages, err = templates.Load(); err != nil {
 			return nil, fmt.Errorf("load templates: %w", err)
 		}
+	}
+	if p.languages, err = p.pages.Choices(); err != nil {
+		return nil, fmt.Errorf("list languages: %w", err)
 	}
 	p.audit = audit.New(o.Log).CountWith(p.metrics.Event)
 	p.keys = keys.New(keys.Options{

@@ -7,8 +7,10 @@ import (
 	"gatehouse/provider/client"
 	"gatehouse/provider/consent"
 	"gatehouse/provider/endpoint"
+	"gatehouse/provider/letter"
 	"gatehouse/provider/login"
 	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -19,6 +21,7 @@ func (p *Provider) features() []web.Feature {
 	o := p.options
 	inProcess := ratelimit.New(ratelimit.Options{Store: ratelimit.NewMemory(maxLimitKeys), Now: o.Now})
 	shared := ratelimit.New(ratelimit.Options{Store: p.store, Now: o.Now})
+	post := letter.New(letter.Options{Tickets: p.tickets, Mailer: p.mail, Limiter: shared, PerAddress: o.Limits.ResetAddress, PerIP: o.Limits.MailIP})
 	features := []web.Feature{
 		endpoint.New(endpoint.Options{
 			Engine: p.engine, Keys: p.keys, Sessions: p.sessions, Flows: p.flows, Store: p.store, Limiter: inProcess, Limits: o.Limits.endpoint(),
@@ -36,16 +39,31 @@ func (p *Provider) features() []web.Feature {
 			Elsewhere: login.Elsewhere{SignUp: p.signUpOpen(), Recovery: p.mail.On() && !o.NoPassword, MailLink: p.mail.On() && o.MagicLink},
 		}),
 		consent.New(consent.Options{Flows: p.flows, Sessions: p.sessions, Clients: p.engine, Consents: p.store, Describe: templates.DescribeScope, Audit: p.audit}),
-		account.New(account.Options{
-			Issuer: o.Issuer, Sessions: p.sessions, Flows: p.flows, Consents: p.store, Clients: p.engine, Notices: p.store, Limiter: inProcess, Starts: o.Limits.Interactions, SignOut: p.logout.SignOut, Audit: p.audit,
-			Identities: p.identities(),
-		}),
+		p.account(inProcess, shared, post),
 	}
-	features = append(features, p.correspondence(shared)...)
+	features = append(features, p.correspondence(shared, post)...)
 	if o.Playground != nil {
 		features = append(features, o.Playground)
 	}
 	return features
+}
+
+// account is the account page.
+func (p *Provider) account(inProcess, shared *ratelimit.Limiter, post *letter.Post) web.Feature {
+	o := p.options
+	a := account.Options{
+		Issuer: o.Issuer, Brand: o.Brand, Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Tickets: p.tickets, Identities: p.identities(),
+		Factors:   account.Factors{TOTP: p.factors.TOTP, Passkeys: p.factors.Passkeys, Recovery: p.factors.Recovery, Required: p.signIn.Policy.Required == signin.Everyone, Tries: o.Limits.FactorUser},
+		Languages: p.languages, Editable: o.Account.Editable, NoDelete: o.Account.NoDelete, Limiter: inProcess, Shared: shared, Starts: o.Limits.Interactions,
+		SignOut: p.logout.SignOut, Activity: p.activity, Now: o.Now,
+	}
+	if !o.NoPassword {
+		a.Passwords = p.passwords
+	}
+	if p.mail.On() {
+		a.Post = post
+	}
+	return account.New(a)
 }
 
 // identities lists the accounts of a user at providers, nil if there are no providers.

@@ -512,7 +512,7 @@ func (s *server) openNothing(stolen string, fields, decision url.Values, asking 
 		"confirmation": s.bareForm("/oauth2/logout/confirm", fields, cookie, "Origin: "+s.URL),
 	} {
 		location := p.Header.Get("Location")
-		led := p.StatusCode == http.StatusSeeOther && (location == "/account" || strings.HasPrefix(location, "/oauth2/authorize?interaction="))
+		led := p.StatusCode == http.StatusSeeOther && (location == "/account" || strings.HasPrefix(location, "/login?interaction=") || strings.HasPrefix(location, "/oauth2/authorize?interaction="))
 		if !led && p.StatusCode != http.StatusUnauthorized && p.StatusCode != http.StatusForbidden && (!slices.Contains([]string{"sign-out", "end_session", "confirmation"}, what) || p.StatusCode != http.StatusOK) {
 			s.Errorf("%s: %d %s", what, p.StatusCode, location)
 		}

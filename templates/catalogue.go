@@ -156,6 +156,19 @@ func (l *language) bind(s *Set, parsed map[string]*template.Template) {
 // Languages are the languages of the catalogue, as BCP 47 tags in alphabetical order.
 func (s *Set) Languages() []string { return slices.Sorted(maps.Keys(s.languages)) }
 
+// Choices are the languages of the catalogue, each with its own name.
+func (s *Set) Choices() ([]Language, error) {
+	var list []Language
+	for _, tag := range s.Languages() {
+		name, err := s.endonym(tag)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, Language{Tag: tag, Name: name})
+	}
+	return list, nil
+}
+
 // in is the language of a tag, the fallback if there is none.
 func (s *Set) in(tag string) *language {
 	if l := s.languages[tag]; l != nil {

@@ -90,20 +90,36 @@ func sameMap(a, b map[string]string) bool {
 }
 
 func TestAccountFormsCarryWhatTheyActOn(t *testing.T) {
-	_, tree := render(t, plainLayout(), account())
 	got := map[string]map[string]string{}
-	for _, form := range named(tree, "form") {
-		key := attr(form, "action")
-		if id := fields(form)["client_id"]; id != "" {
-			key += " " + id
+	for _, page := range []Page{account(), accountApps(), accountSecurity(), accountSessions(), AccountCodes{Codes: []string{"aaaa", "bbbb"}}, AccountCodes{}, AccountData{DeleteOffered: true}} {
+		_, tree := render(t, plainLayout(), page)
+		for _, form := range named(tree, "form") {
+			key := attr(form, "action")
+			for _, name := range []string{"client_id", "scope", "session"} {
+				if id := fields(form)[name]; id != "" {
+					key += " " + id
+				}
+			}
+			got[key] = fields(form)
 		}
-		got[key] = fields(form)
 	}
+	const token = "csrf-token-value"
 	want := map[string]map[string]string{
-		"/account/sign-out":         {"csrf": "csrf-token-value"},
-		"/account/dismiss":          {"csrf": "csrf-token-value", "notice": "n1"},
-		"/account/disconnect notes": {"csrf": "csrf-token-value", "client_id": "notes"},
-		"/account/disconnect cal":   {"csrf": "csrf-token-value", "client_id": "cal"},
+		"/account/sign-out":                {"csrf": token},
+		"/account/dismiss":                 {"csrf": token, "notice": "n1"},
+		"/account/disconnect notes":        {"csrf": token, "client_id": "notes"},
+		"/account/disconnect cal":          {"csrf": token, "client_id": "cal"},
+		"/account/factor/rename":           {"csrf": token, "factor": "f2", "name": "Blue key"},
+		"/account/factor/remove":           {"csrf": token, "factor": "f2"},
+		"/account/devices/forget":          {"csrf": token, "device": "d1"},
+		"/account/sessions/end s1":         {"csrf": token, "session": "s1"},
+		"/account/sessions/end s2":         {"csrf": token, "session": "s2"},
+		"/account/sessions/end others":     {"csrf": token, "scope": "others"},
+		"/account/sessions/end all":        {"csrf": token, "scope": "all"},
+		"/account/recovery-codes":          {"csrf": token},
+		"/account/recovery-codes/download": {"csrf": token, "codes": "aaaa bbbb"},
+		"/account/data/download":           {"csrf": token},
+		"/account/delete":                  {"csrf": token, "confirm": ""},
 	}
 	for action, values := range want {
 		if !sameMap(got[action], values) {

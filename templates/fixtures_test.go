@@ -64,34 +64,12 @@ func mismatch() RedirectMismatch {
 	}
 }
 
-func account() Account {
-	return Account{
-		User:    UserView{Name: "Mira Lindqvist", Email: "mira@northwind.example", Username: "mira"},
-		Session: SessionView{Since: since},
-		Connected: []ConnectedApp{
-			{ClientID: "notes", Name: "Acme Notes", Scopes: []string{"openid", "email", "offline_access"}, Since: since, OpenURL: "https://notes.example/login?iss=https%3A%2F%2Fid.example"},
-			{ClientID: "cal", Name: "Calendar", Scopes: []string{"openid", "calendar.read"}, Since: since},
-		},
-		Notices: []NoticeView{{ID: "n1", Text: Say("account.reuse", "App", "Calendar")}},
-	}
-}
-
 // providers are one of each style.
 func providers() []UpstreamButton {
 	return []UpstreamButton{
 		{ID: "google", Name: "Google", Style: "google"}, {ID: "github", Name: "GitHub", Style: "github"}, {ID: "microsoft", Name: "Microsoft", Style: "microsoft"},
 		{ID: "apple", Name: "Apple", Style: "apple"}, {ID: "gitlab", Name: "GitLab", Style: "gitlab"}, {ID: "my-company", Name: "Northwind Traders"}, {ID: "dead", Name: "Old Directory", Down: true},
 	}
-}
-
-func providerAccount() Account {
-	page := account()
-	page.Identities = []IdentityView{
-		{Upstream: "google", Name: "Google", Style: "google", Label: "mira.lindqvist@gmail.example", ExternalID: "10769150350006150715113082367", Since: since, LastUsed: since.AddDate(0, 0, 7), Removable: true},
-		{Upstream: "github", Name: "GitHub", Style: "github", Label: "miral", ExternalID: "583231", Since: since, Removable: true},
-	}
-	page.Linkable = []UpstreamButton{{ID: "gitlab", Name: "GitLab", Style: "gitlab"}, {ID: "dead", Name: "Old Directory", Down: true}}
-	return page
 }
 
 // examples has every page at least once.
@@ -140,10 +118,7 @@ func examples() []example {
 	add("mismatch", mismatch())
 	add("mismatch-dev", dev)
 	add("mismatch-none", RedirectMismatch{ClientID: "notes", Sent: "https://notes.example/" + strings.Repeat("long/", 30), RequestID: "01937c2e"})
-	add("account", account())
-	add("account-empty", Account{User: UserView{Email: longEmail}, Session: SessionView{Since: since}})
-	add("account-providers", providerAccount())
-	add("account-provider-last", Account{User: UserView{Email: longEmail}, Identities: []IdentityView{{Upstream: "long", Name: long.Name, Label: longEmail, ExternalID: "1", Since: since}}, Linkable: []UpstreamButton{{ID: "long", Name: long.Name}}})
+	accountExamples(add)
 	add("formpost", FormPost{Action: "https://notes.example/oauth/callback", Params: []Pair{{"code", "gth_ac_x"}, {"state", "s"}, {"iss", "https://id.northwind.example"}}})
 	add("signedout", SignedOut{})
 	add("signedout-apps", SignedOut{Told: []string{"Acme Notes", "Calendar"}, Silent: []string{"Travel Desk"}, Frames: frames()})

@@ -32,7 +32,9 @@ func (s *Set) funcs(l *language) template.FuncMap {
 		"date":     l.date,
 		"moment":   l.moment,
 		"duration": l.duration,
-		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"day":      l.dateElement,
+		"when":     l.momentElement,
+		"machine":  machine,
 		"compare":  compare,
 		"client":   func(name, logo string) ClientView { return ClientView{Name: name, LogoURL: logo} },
 		"style":    markStyle,
@@ -41,6 +43,9 @@ func (s *Set) funcs(l *language) template.FuncMap {
 		},
 	}
 }
+
+// machine is a time for programs.
+func machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // localPath returns raw if it is a path on this server, else "". A second slash or a backslash at the
 // start, or a control character anywhere, would let a browser read a host out of it.

@@ -71,6 +71,16 @@ func hostilePages(value string) []Page {
 	var failure Error
 	var redirect RedirectMismatch
 	var home Account
+	var profile AccountProfile
+	var passkey AccountPasskey
+	var security AccountSecurity
+	var password AccountPassword
+	var authenticator AccountAuthenticator
+	var codes AccountCodes
+	var sessions AccountSessions
+	var activity AccountActivity
+	var apps AccountApps
+	var data AccountData
 	var post FormPost
 	var done Done
 	var between Interstitial
@@ -89,8 +99,9 @@ func hostilePages(value string) []Page {
 	var accounts Accounts
 	var factor Factor
 	var enrol Enrol
-	var codes RecoveryCodes
-	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link, &accounts, &factor, &enrol, &codes, &create, &confirmed, &ask, &reset, &press, &told} {
+	var fresh RecoveryCodes
+	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link, &accounts, &factor, &enrol, &fresh, &create, &confirmed, &ask, &reset, &press, &told,
+		&profile, &passkey, &security, &password, &authenticator, &codes, &sessions, &activity, &apps, &data} {
 		fill(reflect.ValueOf(p).Elem(), value)
 	}
 	target := template.URL("https://rp.example/cb?x=" + value)
@@ -98,7 +109,8 @@ func hostilePages(value string) []Page {
 		target = template.URL("https://rp.example/cb?x=" + url.QueryEscape(value))
 	}
 	post.Action, between.URL, out.Next, leaving.Next, out.Frames[0].URL, leaving.Frames[0].URL = target, target, target, target, target, target
-	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, accounts, factor, enrol, codes, create, confirmed, ask, reset, press, told, usable(login), usable(home)}
+	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, accounts, factor, enrol, fresh, create, confirmed, ask, reset, press, told, usable(login),
+		profile, passkey, security, usable(security), password, authenticator, codes, sessions, activity, apps, data}
 }
 
 // usable is a hostile page whose providers are not down: those that are have no form.
@@ -108,7 +120,7 @@ func usable(p Page) Page {
 		p.Upstreams = []UpstreamButton{p.Upstreams[0]}
 		p.Upstreams[0].Down = false
 		return p
-	case Account:
+	case AccountSecurity:
 		p.Linkable = []UpstreamButton{p.Linkable[0]}
 		p.Linkable[0].Down = false
 		return p
@@ -193,7 +205,7 @@ func local(raw string) bool {
 func TestRow18PagesLoadNothingFromElsewhere(t *testing.T) {
 	client := notes()
 	client.LogoURL = "https://notes.example/logo.png"
-	for _, p := range []Page{Login{Client: &client}, Consent{Client: client}, Account{Connected: []ConnectedApp{{Name: "x", LogoURL: client.LogoURL}}}} {
+	for _, p := range []Page{Login{Client: &client}, Consent{Client: client}, AccountApps{Connected: []ConnectedApp{{Name: "x", LogoURL: client.LogoURL}}}} {
 		_, tree := render(t, plainLayout(), p)
 		for _, n := range elements(tree, func(n *html.Node) bool { return attr(n, "src") != "" || n.Data == "link" }) {
 			if !local(attr(n, "src") + attr(n, "href")) {

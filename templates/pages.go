@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 )
 
 // ClientView is what a page shows of a client. Links that are not http or https are left out.
@@ -155,7 +154,7 @@ func (m RedirectMismatch) Label() string {
 // UserView is what the account page shows of the person.
 type UserView struct{ Name, Email, Username string }
 
-// Label is the best name there is, "" if there is none.
+// Label is the best name there is, empty for somebody without any.
 func (u UserView) Label() string {
 	for _, name := range []string{u.Name, u.Username, u.Email} {
 		if strings.TrimSpace(name) != "" {
@@ -165,56 +164,11 @@ func (u UserView) Label() string {
 	return ""
 }
 
-// SessionView is the browser session the page is seen in.
-type SessionView struct {
-	Since  time.Time // when the person signed in; zero leaves it out
-	Device string    // optional, in plain words
-}
-
-// ConnectedApp is a client with a remembered consent.
-type ConnectedApp struct {
-	ClientID string
-	Name     string
-	LogoURL  string   // as ClientView.LogoURL
-	Scopes   []string // shown with the words of DescribeScope
-	Since    time.Time
-	// OpenURL begins a sign-in at the app (OpenID Connect Core section 4); empty for apps that cannot. It is https.
-	OpenURL string
-}
-
-// Label is the name to show.
-func (c ConnectedApp) Label() string { return ClientView{ID: c.ClientID, Name: c.Name}.Label() }
-
-// Permissions are the scopes in words.
-func (c ConnectedApp) Permissions() []ScopeView {
-	list := make([]ScopeView, 0, len(c.Scopes))
-	for _, name := range c.Scopes {
-		list = append(list, ScopeView{Name: name})
-	}
-	return inWords(list)
-}
-
 // NoticeView is a message to the person that stays until it is dismissed.
 type NoticeView struct {
 	ID   string
 	Text Text
 }
-
-// Account is the signed-in home. Form id logout (button sign-out) posts csrf to {Base}/account/sign-out;
-// the disconnect forms post client_id and csrf to {Base}/account/disconnect; the dismiss forms post
-// notice (its ID) and csrf to {Base}/account/dismiss. The forms of identities post upstream, external_id and csrf to {Base}/account/unlink; those of Linkable, form id
-// link-{ID}, post upstream and csrf to {Base}/account/link.
-type Account struct {
-	User       UserView
-	Session    SessionView
-	Identities []IdentityView
-	Linkable   []UpstreamButton // providers that can be added
-	Connected  []ConnectedApp
-	Notices    []NoticeView
-}
-
-func (Account) Template() string { return "account" }
-func (Account) Title() Text      { return Say("account.title") }
 
 // FormPost carries an authorization response to the client by POST (OAuth 2.0 Form Post Response Mode).
 // Action must have been validated against the client's registered redirect URIs; Render refuses any

@@ -39,6 +39,14 @@ type Brand struct {
 	Theme      Theme
 }
 
+// Label is the name to show.
+func (b Brand) Label() string {
+	if b.Name == "" {
+		return "Gatehouse"
+	}
+	return b.Name
+}
+
 // Layout is what every page gets besides its own content.
 type Layout struct {
 	Brand Brand
@@ -67,7 +75,7 @@ type Set struct {
 }
 
 // shared are the files of html/ that are parsed into every page and are no pages themselves.
-var shared = []string{"html/layout.html", "html/parts.html", "html/providers.html"}
+var shared = []string{"html/layout.html", "html/parts.html", "html/providers.html", "html/accountparts.html"}
 
 // view is the root of a page's data: {{.Page.X}} is the page's, {{.X}} the layout's.
 type view struct {
@@ -169,9 +177,7 @@ func (s *Set) Render(w io.Writer, l Layout, p Page) error {
 			return fmt.Errorf("render page %s: %w", p.Template(), err)
 		}
 	}
-	if l.Brand.Name == "" {
-		l.Brand.Name = "Gatehouse"
-	}
+	l.Brand.Name = l.Brand.Label()
 	l.Lang = spoken.tag
 	if l.Dir == "" {
 		l.Dir = spoken.dir

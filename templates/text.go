@@ -76,6 +76,9 @@ func (l *language) text(id string, pairs ...any) (string, error) {
 	return l.say(Text{ID: id, Data: data})
 }
 
+// Date is a time of which a sentence tells the day alone.
+type Date time.Time
+
 // word is how a value stands in a sentence. Numbers stay as they are: they choose the plural.
 func (l *language) word(value any) (any, error) {
 	switch v := value.(type) {
@@ -83,6 +86,8 @@ func (l *language) word(value any) (any, error) {
 		return l.say(v)
 	case time.Time:
 		return l.moment(v)
+	case Date:
+		return l.date(time.Time(v))
 	case time.Duration:
 		return l.duration(v)
 	}
@@ -170,6 +175,17 @@ func (l *language) moment(t time.Time) (string, error) {
 		return "", err
 	}
 	return l.look("date.moment", map[string]any{"Date": day, "Time": t.UTC().Format("15:04")})
+}
+
+// dateElement and momentElement are date and moment as elements that programs can read, too.
+func (l *language) dateElement(t time.Time) (template.HTML, error) {
+	words, err := l.date(t)
+	return timeElement(machine(t), words), err
+}
+
+func (l *language) momentElement(t time.Time) (template.HTML, error) {
+	words, err := l.moment(t)
+	return timeElement(machine(t), words), err
 }
 
 // duration is a length of time in words, rounded up to the largest unit of which there are at least two, or one exactly.

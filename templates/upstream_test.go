@@ -44,7 +44,7 @@ func TestProvidersAreFormsThatNeedNoScript(t *testing.T) {
 
 func TestProviderThatIsDownIsShownAndCannotBeUsed(t *testing.T) {
 	down := UpstreamButton{ID: "dead", Name: "Old Directory", Down: true}
-	for _, p := range []Page{Login{Upstreams: []UpstreamButton{down}}, Account{Linkable: []UpstreamButton{down}}, UpstreamProblem{Again: &down}} {
+	for _, p := range []Page{Login{Upstreams: []UpstreamButton{down}}, AccountSecurity{Linkable: []UpstreamButton{down}}, UpstreamProblem{Again: &down}} {
 		_, tree := render(t, plainLayout(), p)
 		buttons := elements(tree, func(n *html.Node) bool { return n.Data == "button" && strings.Contains(text(n), "Old Directory") })
 		if len(buttons) != 1 {
@@ -165,12 +165,12 @@ func TestAccountLinksAndUnlinks(t *testing.T) {
 	if len(rows) != 2 || !strings.Contains(text(rows[1]), "This is the only way into your account") || strings.Contains(text(rows[0]), "only way") {
 		t.Errorf("rows: %s", text(byID(tree, "identities")))
 	}
-	for _, want := range []string{"Google", "mira.lindqvist@gmail.example", "Since 23 November 2025, last used 30 November 2025"} {
+	for _, want := range []string{"Google", "mira.lindqvist@gmail.example", "Since 23 November 2025 · last used 30 November 2025"} {
 		if !strings.Contains(text(rows[0]), want) {
 			t.Errorf("%q is not in %s", want, text(rows[0]))
 		}
 	}
-	if _, tree = render(t, layout, account()); byID(tree, "providers-heading") != nil {
+	if _, tree = render(t, layout, accountSecurity()); byID(tree, "providers-heading") != nil {
 		t.Error("without providers there is a section of them")
 	}
 }

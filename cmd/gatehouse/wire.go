@@ -133,7 +133,7 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
 		Registration: provider.Registration(c.Registration), SessionManagement: c.Logout.SessionManagement,
 		Keys:    provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
-		Factors: factors(c.Factors), Remember: c.Sessions.Remember,
+		Account: accountPage(c.Account), Factors: factors(c.Factors), Remember: c.Sessions.Remember,
 		Upstreams: upstreams(c), NoPassword: !c.Login.Password,
 		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
 		SignUp: provider.SignUp(c.SignUp), MagicLink: c.Login.MagicLink,
@@ -201,6 +201,11 @@ func upstreams(c *config.Config) []upstream.Config {
 		out = append(out, c.Upstreams[i].Config())
 	}
 	return out
+}
+
+// accountPage says what people may do on it; an empty list of claims is not the same as none.
+func accountPage(c config.Account) provider.AccountPage {
+	return provider.AccountPage{Editable: append([]string{}, c.EditableClaims...), NoDelete: !c.SelfDelete}
 }
 
 func factors(f config.Factors) signin.Policy {

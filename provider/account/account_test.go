@@ -1,24 +1,31 @@
 package account_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"gatehouse/provider/account"
+	"gatehouse/provider/activity"
 	"gatehouse/provider/audit"
+	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/letter"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
 	"gatehouse/provider/session"
+	"gatehouse/provider/ticket"
 	"gatehouse/provider/web"
 	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
 	"gatehouse/storage/memory"
+	"gatehouse/storage/sqlite"
 	"gatehouse/templates"
 )
 
@@ -29,47 +36,135 @@ const (
 
 type server struct {
 	*testing.T
-	store *memory.Store
-	mux   *web.Mux
-	now   time.Time
+	store  storage.Store
+	memory *memory.Store // the store again, nil on SQL
+	mux    *web.Mux
+	now    time.Time
+	mails  []templates.Mail
+	to     []string // the addresses of the mails
+	totp   *credential.TOTP
+	log    *webtest.Log
+	signIn session.Login // how /test signs somebody in
 }
 
-func start(t *testing.T) *server {
+// On and Send make the server a mailer.
+func (s *server) On() bool { return true }
+
+func (s *server) Send(_ context.Context, to, _ string, m templates.Mail) error {
+	s.mails, s.to = append(s.mails, m), append(s.to, to)
+	return nil
+}
+
+// Feign makes mails that nobody gets.
+func (s *server) Feign(context.Context, string, templates.Mail) error { return nil }
+
+// start serves the account page on a store in memory; changes alter its options.
+func start(t *testing.T, changes ...func(*account.Options)) *server {
 	t.Helper()
-	s := &server{T: t, now: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)}
-	now := func() time.Time { return s.now }
-	s.store = memory.New(storage.Options{Now: now, RevocationTTL: time.Hour})
+	return startOn(t, "memory", changes...)
+}
+
+// onEveryStore runs a test on memory and on SQL.
+func onEveryStore(t *testing.T, test func(s *server), changes ...func(*account.Options)) {
+	for _, name := range []string{"memory", "sqlite"} {
+		t.Run(name, func(t *testing.T) { test(startOn(t, name, changes...)) })
+	}
+}
+
+func (s *server) openStore(name string) {
+	s.Helper()
+	o := storage.Options{Now: s.clock, RevocationTTL: time.Hour}
+	if name == "memory" {
+		s.memory = memory.New(o)
+		s.store = s.memory
+		return
+	}
+	db, err := sqlite.Open(s.Context(), sqlite.Options{Path: filepath.Join(s.TempDir(), "gatehouse.db"), Options: o, AutoMigrate: true})
+	s.must(err)
+	s.Cleanup(func() { _ = db.Close() })
+	s.store = db
+}
+
+func (s *server) clock() time.Time { return s.now }
+
+func startOn(t *testing.T, name string, changes ...func(*account.Options)) *server {
+	t.Helper()
+	s := &server{T: t, now: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC), log: &webtest.Log{}}
+	s.openStore(name)
 	ring, err := seal.New([][]byte{[]byte("0123456789abcdef0123456789abcdeF")})
 	s.must(err)
 	pages, err := templates.Load()
 	s.must(err)
-	s.mux, err = web.New(web.Options{Issuer: origin + base, Templates: pages, CSRFKeys: ring.Derive("csrf", 32), Now: now})
+	s.mux, err = web.New(web.Options{Issuer: origin + base, Templates: pages, CSRFKeys: ring.Derive("csrf", 32), Now: s.clock})
 	s.must(err)
-	sessions := session.New(session.Options{Store: s.store, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Now: now})
-	account.New(account.Options{
-		Issuer: origin + base, Sessions: sessions, Flows: interaction.New(interaction.Options{Store: s.store, Now: now}), Consents: s.store, Clients: s.store, Notices: s.store, Audit: audit.New(slog.New(slog.DiscardHandler)),
-		Limiter: ratelimit.New(ratelimit.Options{Store: s.store, Now: now}), Starts: ratelimit.Limit{Burst: 4, Every: time.Minute},
+	sessions := session.New(session.Options{Store: s.store, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Remember: 30 * 24 * time.Hour, Now: s.clock})
+	log := slog.New(slog.NewJSONHandler(s.log, nil))
+	passwords, err := credential.New(credential.Options{Store: s.store, Seal: ring, Cost: 4, MinLength: 15})
+	s.must(err)
+	s.must(passwords.Load(t.Context()))
+	recovery, err := credential.NewRecoveryCodes(t.Context(), s.store, s.store, ring)
+	s.must(err)
+	passkeys, err := credential.NewPasskeys(t.Context(), credential.PasskeyOptions{Store: s.store, Seal: ring, Issuer: origin + base, Name: "Shop", Now: s.clock})
+	s.must(err)
+	s.totp = credential.NewTOTP(credential.TOTPOptions{Store: s.store, Seal: ring, Issuer: "Shop", Now: s.clock})
+	languages, err := pages.Choices()
+	s.must(err)
+	o := account.Options{
+		Issuer: origin + base, Store: s.store, Sessions: sessions, Flows: interaction.New(interaction.Options{Store: s.store, Now: s.clock}), Clients: s.store, Now: s.clock, Passwords: passwords,
+		Factors: account.Factors{TOTP: s.totp, Passkeys: passkeys, Recovery: recovery, Tries: ratelimit.Limit{Burst: 10, Every: time.Minute}}, Languages: languages,
+		Tickets:  ticket.New(ticket.Options{Store: s.store, Users: s.store, Issuer: origin + base, Now: s.clock}),
+		Activity: activity.New(activity.Options{Store: s.store, Mailer: s, Audit: audit.New(log), Log: log, Now: s.clock}),
+		Limiter:  ratelimit.New(ratelimit.Options{Store: s.store, Now: s.clock}), Starts: ratelimit.Limit{Burst: 4, Every: time.Minute},
+		Shared: ratelimit.New(ratelimit.Options{Store: s.store, Now: s.clock}),
 		SignOut: func(w http.ResponseWriter, r *http.Request) error {
 			if _, err := sessions.End(w, r); err != nil {
 				return err
 			}
 			return web.Render(w, r, http.StatusOK, templates.SignedOut{})
 		},
-	}).Mount(s.mux)
+	}
+	o.Post = letter.New(letter.Options{
+		Tickets: ticket.New(ticket.Options{Store: s.store, Users: s.store, Issuer: origin + base, Now: s.clock}), Mailer: s, Limiter: o.Shared, PerAddress: ratelimit.Limit{Burst: 3, Every: 20 * time.Minute},
+		PerIP: ratelimit.Limit{Burst: 10, Every: 6 * time.Minute},
+	})
+	for _, change := range changes {
+		change(&o)
+	}
+	account.New(o).Mount(s.mux)
+	s.signIn = session.Login{AMR: []string{"pwd"}, ACR: "1"}
 	s.mux.PageNoCSRF("/test", func(w http.ResponseWriter, r *http.Request) error {
-		_, err := sessions.Start(w, r, session.Login{Subject: r.URL.Query().Get("subject"), AMR: []string{"pwd"}, ACR: "1"})
+		login := s.signIn
+		login.Subject = r.URL.Query().Get("subject")
+		u, err := s.store.User(r.Context(), login.Subject)
+		if err != nil {
+			return err
+		}
+		login.Epoch = u.Epoch
+		_, err = sessions.Start(w, r, login)
 		return err
 	}, nil)
-	s.must(s.store.CreateUser(t.Context(), &storage.User{Subject: "alice", Email: "alice@shop.example", EmailKey: "alice@shop.example", Username: "al", UsernameKey: "al", Claims: map[string]any{"name": "Alice <b>A</b>"}}, ""))
-	s.must(s.store.CreateUser(t.Context(), &storage.User{Subject: "bob", Email: "bob@shop.example", EmailKey: "bob@shop.example"}, ""))
-	s.must(s.store.CreateClient(t.Context(), &storage.Client{ID: "shop", Name: "The Shop", AuthMethod: "none", LogoURI: "https://shop.example/l.png"}))
-	s.must(s.store.GrantConsent(t.Context(), &storage.Consent{Subject: "alice", ClientID: "shop", Scopes: []string{"openid", "email"}}))
-	s.must(s.store.GrantConsent(t.Context(), &storage.Consent{Subject: "alice", ClientID: "gone", Scopes: []string{"openid"}}))
-	s.must(s.store.GrantConsent(t.Context(), &storage.Consent{Subject: "bob", ClientID: "shop", Scopes: []string{"openid"}}))
-	s.must(s.store.CreateNotice(t.Context(), &storage.Notice{ID: "n1", Subject: "alice", Kind: "refresh_reuse", ClientID: "shop"}))
-	s.must(s.store.CreateNotice(t.Context(), &storage.Notice{ID: "n2", Subject: "bob", Kind: "refresh_reuse", ClientID: "shop"}))
+	s.seed()
 	return s
 }
+
+// seed stores two users, an app, and what belongs to them.
+func (s *server) seed() {
+	s.Helper()
+	ctx := s.Context()
+	s.must(s.store.CreateUser(ctx, &storage.User{
+		Subject: "alice", Email: "Alice@shop.example", EmailKey: "alice@shop.example", EmailVerified: true, Username: "al", UsernameKey: "al", Claims: map[string]any{"name": "Alice <b>A</b>"},
+	}, "bcrypt:not-a-hash-"+secretWord))
+	s.must(s.store.CreateUser(ctx, &storage.User{Subject: "bob", Email: "bob@shop.example", EmailKey: "bob@shop.example"}, ""))
+	s.must(s.store.CreateClient(ctx, &storage.Client{ID: "shop", Name: "The Shop", AuthMethod: "none", LogoURI: "https://shop.example/l.png"}))
+	s.must(s.store.GrantConsent(ctx, &storage.Consent{Subject: "alice", ClientID: "shop", Scopes: []string{"openid", "email"}}))
+	s.must(s.store.GrantConsent(ctx, &storage.Consent{Subject: "alice", ClientID: "gone", Scopes: []string{"openid"}}))
+	s.must(s.store.GrantConsent(ctx, &storage.Consent{Subject: "bob", ClientID: "shop", Scopes: []string{"openid"}}))
+	s.must(s.store.CreateNotice(ctx, &storage.Notice{ID: "n1", Subject: "alice", Kind: "refresh_reuse", ClientID: "shop"}))
+	s.must(s.store.CreateNotice(ctx, &storage.Notice{ID: "n2", Subject: "bob", Kind: "refresh_reuse", ClientID: "shop"}))
+}
+
+// secretWord stands in whatever must not be shown.
+const secretWord = "never-to-be-shown"
 
 func (s *server) must(err error) {
 	s.Helper()
@@ -88,6 +183,14 @@ func (s *server) signedIn(subject string) *webtest.Browser {
 	return b
 }
 
+// isIn is 1 if the browser is signed in.
+func (s *server) isIn(b *webtest.Browser) int {
+	if b.Clone().Get(base+"/account").Status == http.StatusOK {
+		return 1
+	}
+	return 0
+}
+
 func (s *server) granted(subject, client string) bool {
 	_, err := s.store.Consent(s.Context(), subject, client)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
@@ -98,17 +201,23 @@ func (s *server) granted(subject, client string) bool {
 
 func TestAccountShowsWhoIsSignedInAndWhatIsConnected(t *testing.T) {
 	s := start(t)
-	p := s.signedIn("alice").Get(base + "/account")
-	if p.Status != http.StatusOK || p.Header.Get("Cache-Control") != "no-store" {
-		t.Fatalf("Row185 %d, Cache-Control %q", p.Status, p.Header.Get("Cache-Control"))
-	}
-	for _, want := range []string{"alice@shop.example", "Alice &lt;b&gt;A&lt;/b&gt;", "The Shop", base + "/client-logo/shop", "gone", "was used twice"} {
-		if !strings.Contains(p.Body, want) {
-			t.Errorf("the page lacks %q", want)
+	b := s.signedIn("alice")
+	for path, wants := range map[string][]string{
+		"/account":      {"Alice@shop.example", "Alice &lt;b&gt;A&lt;/b&gt;", "was used twice"},
+		"/account/apps": {"The Shop", base + "/client-logo/shop", "gone"},
+	} {
+		p := b.Get(base + path)
+		if p.Status != http.StatusOK || p.Header.Get("Cache-Control") != "no-store" {
+			t.Fatalf("Row185 %s: %d, Cache-Control %q", path, p.Status, p.Header.Get("Cache-Control"))
 		}
-	}
-	if strings.Contains(p.Body, "bob") || strings.Contains(p.Body, "<b>A</b>") {
-		t.Error("Row191 the page shows another user, or unescaped text")
+		for _, want := range wants {
+			if !strings.Contains(p.Body, want) {
+				t.Errorf("%s lacks %q", path, want)
+			}
+		}
+		if strings.Contains(p.Body, "bob") || strings.Contains(p.Body, "<b>A</b>") {
+			t.Errorf("Row191 %s shows another user, or unescaped text", path)
+		}
 	}
 }
 
@@ -122,7 +231,7 @@ func TestRuling57ConnectedAppsAreOpenedWithTheIssuerAlone(t *testing.T) {
 		s := start(t)
 		_, err := s.store.UpdateClient(t.Context(), "shop", func(c *storage.Client) error { c.InitiateLoginURI = uri; return nil })
 		s.must(err)
-		p := s.signedIn("alice").Get(base + "/account")
+		p := s.signedIn("alice").Get(base + "/account/apps")
 		if want != "" {
 			want = `href="` + want + url.QueryEscape(origin+base) + `"`
 		}
@@ -218,11 +327,11 @@ func TestSignOutTwiceIsNoError(t *testing.T) {
 func TestDisconnectTakesBackOneAppOfOneUser(t *testing.T) {
 	s := start(t)
 	b := s.signedIn("alice")
-	for _, form := range b.Get(base + "/account").Forms(base + "/account/disconnect") {
+	for _, form := range b.Get(base + "/account/apps").Forms(base + "/account/disconnect") {
 		if form.Fields.Get("client_id") != "shop" {
 			continue
 		}
-		if p := b.SubmitForm(form, nil); p.Status != http.StatusSeeOther || !strings.HasSuffix(p.Location(), base+"/account") {
+		if p := b.SubmitForm(form, nil); p.Status != http.StatusSeeOther || !strings.Contains(p.Location(), base+"/account/apps") {
 			t.Fatalf("%d to %q", p.Status, p.Location())
 		}
 	}
@@ -239,7 +348,7 @@ func TestDisconnectTakesBackOneAppOfOneUser(t *testing.T) {
 func TestDisconnectRefusesWhatIsNoClient(t *testing.T) {
 	s := start(t)
 	b := s.signedIn("alice")
-	form := b.Get(base + "/account").Forms(base + "/account/disconnect")[0]
+	form := b.Get(base + "/account/apps").Forms(base + "/account/disconnect")[0]
 	for _, id := range []string{"", "shop\nx", "a\x00b"} {
 		if p := b.SubmitForm(form, url.Values{"client_id": {id}}); p.Status != http.StatusBadRequest {
 			t.Errorf("client_id %q: %d", id, p.Status)
@@ -266,61 +375,18 @@ func TestRow166NoticesAreDismissedByTheirOwnerOnly(t *testing.T) {
 	}
 }
 
-func TestRow181AccountFormsNeedBothProtections(t *testing.T) {
-	s := start(t)
-	for name, change := range map[string]func(b *webtest.Browser, f url.Values){
-		"no token": func(_ *webtest.Browser, f url.Values) { f.Del("csrf") },
-		"cross-site": func(b *webtest.Browser, _ url.Values) {
-			b.Header["Sec-Fetch-Site"], b.Header["Origin"] = []string{"cross-site"}, []string{"https://evil.example"}
-		},
-		"null origin": func(b *webtest.Browser, _ url.Values) {
-			b.Header["Sec-Fetch-Site"], b.Header["Origin"] = nil, []string{"null"}
-		},
-		"token of another user": func(_ *webtest.Browser, f url.Values) {
-			f.Set("csrf", s.signedIn("bob").Get(base+"/account").Form("logout").Fields.Get("csrf"))
-		},
-	} {
-		for _, path := range []string{"/account/sign-out", "/account/disconnect", "/account/dismiss"} {
-			t.Run(name+" "+path, func(t *testing.T) {
-				b := s.signedIn("alice")
-				fields := url.Values{"csrf": b.Get(base + "/account").Form("logout").Fields["csrf"], "client_id": {"shop"}, "notice": {"n1"}}
-				change(b, fields)
-				if p := b.Post(base+path, fields); p.Status != http.StatusForbidden {
-					t.Errorf("status %d", p.Status)
-				}
-				b.Header = http.Header{}
-				notices, err := s.store.Notices(t.Context(), "alice")
-				s.must(err)
-				if b.Get(base+"/account").Status != http.StatusOK || !s.granted("alice", "shop") || len(notices) != 1 {
-					t.Error("something changed")
-				}
-			})
-		}
-	}
-}
-
-func TestActionsByGetAre405(t *testing.T) {
-	s := start(t)
-	b := s.signedIn("alice")
-	for _, path := range []string{"/account/sign-out", "/account/disconnect?client_id=shop", "/account/dismiss?notice=n1"} {
-		if p := b.Get(base + path); p.Status != http.StatusMethodNotAllowed {
-			t.Errorf("Row188 GET %s: %d", path, p.Status)
-		}
-	}
-}
-
 func TestStorageFailureIs503AndTheSessionStays(t *testing.T) {
 	s := start(t)
 	b := s.signedIn("alice")
 	page := b.Get(base + "/account")
-	s.store.Fault = func(op string) error {
+	s.memory.Fault = func(op string) error {
 		if op == "EndSession" {
 			return errors.New("disk full")
 		}
 		return nil
 	}
 	p := b.Submit(page, "logout", nil)
-	s.store.Fault = nil
+	s.memory.Fault = nil
 	if p.Status != http.StatusServiceUnavailable || p.Header.Get("Retry-After") == "" {
 		t.Errorf("Row55 status %d: a sign-out that did not happen must not look like one", p.Status)
 	}

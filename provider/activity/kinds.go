@@ -9,6 +9,7 @@ const (
 	AccountReverted  = "account.reverted" // somebody said "it was not me"
 	ConsentGranted   = "consent.granted"
 	ConsentRevoked   = "consent.revoked"
+	DataExported     = "data.exported" // the person, or somebody who passes for the person, has a copy of everything
 	DeviceForgotten  = "device.forgotten"
 	DeviceTrusted    = "device.trusted"
 	EmailChanged     = "email.changed"
@@ -46,6 +47,7 @@ var rules = map[string]rule{
 	AccountReverted:  {shown: true},
 	ConsentGranted:   {shown: true},
 	ConsentRevoked:   {shown: true},
+	DataExported:     {shown: true},
 	DeviceForgotten:  {shown: true},
 	DeviceTrusted:    {shown: true},
 	EmailChanged:     {shown: true, mail: templates.MailEmailChanged},

@@ -31,6 +31,14 @@ var rules = map[string]rule{
 	"email": {"string", nil}, "email_verified": {"boolean", nil}, "phone_number": {"string", phone}, "phone_number_verified": {"boolean", nil}, "address": {"object", nil},
 }
 
+// Own are the claims that people may be allowed to change themselves: those that are one line of text, and of which no app relies on somebody having checked them.
+var Own = []string{
+	"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website", "gender", "birthdate", "zoneinfo", "locale", "phone_number",
+}
+
+// Editable are those that people may change unless the configuration says otherwise.
+var Editable = []string{"name", "given_name", "family_name", "nickname", "website", "picture", "birthdate", "zoneinfo", "locale", "phone_number"}
+
 // addressMembers are the members of address; all are strings.
 var addressMembers = []string{"formatted", "street_address", "locality", "region", "postal_code", "country"}
 

@@ -87,7 +87,7 @@ func TestJourneyByKeyboardWithEveryMark(t *testing.T) {
 				picture(b, fmt.Sprint("focus-", id))
 				b.Do(chromedp.KeyEvent(kb.Enter))
 				s.arrived(b, emails[id])
-				b.Open(g.URL + "/account")
+				b.Open(g.URL + "/account/security")
 				b.Await("#identities")
 				b.Fits()
 				picture(b, fmt.Sprint("account-", look.width, "-", look.scheme))

@@ -84,7 +84,7 @@ func TestJourneyWhileTheProviderIsDown(t *testing.T) {
 	if subject := s.arrived(b, adaEmail); subject != adaSubject {
 		t.Errorf("came in as %s", subject)
 	}
-	b.Open(g.URL + "/account")
+	b.Open(g.URL + "/account/security")
 	b.Await("#linkable button:disabled")
 	b.Says("Corp is not available right now.")
 	b.Fits()

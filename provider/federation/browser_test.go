@@ -62,8 +62,10 @@ func TestJourneyFirstSignInAndReturnThroughAnotherGatehouse(t *testing.T) {
 		if again := s.arrived(b, adaEmail); again != first {
 			t.Errorf("came back as %s, not %s", again, first)
 		}
+		b.Open(near.URL + "/account/security")
+		b.Says("This is the only way into your account")
 		b.Open(near.URL + "/account")
-		b.Says("Ada Lovelace", adaEmail, "This is the only way into your account")
+		b.Says("Ada Lovelace", adaEmail)
 		b.Click("sign-out")
 		b.Until(`document.body.innerText.includes("You are signed out")`)
 		s.enter(b)
@@ -97,7 +99,7 @@ func TestJourneyLinkAndUnlinkAtTheAccountPage(t *testing.T) {
 		g.user(adaEmail)
 		s := g.shop()
 		b := window()
-		b.Open(g.URL + "/account")
+		b.Open(g.URL + "/account/security")
 		logIn(b, adaEmail)
 		b.Await("#linkable")
 		g.advance(6 * time.Minute)
@@ -113,6 +115,7 @@ func TestJourneyLinkAndUnlinkAtTheAccountPage(t *testing.T) {
 		b.Await("#identities")
 		b.Says("Sign-in providers", "Corp", "ada@corp.example")
 		picture(b, "linked")
+		b.Open(g.URL + "/account")
 		b.Click("sign-out")
 		b.Await("#sign-in-again")
 
@@ -139,10 +142,10 @@ func TestJourneyLinkAndUnlinkAtTheAccountPage(t *testing.T) {
 func unlink(g *gatehouse, b *webtest.Chromium) {
 	g.Helper()
 	g.advance(6 * time.Minute)
-	b.Open(g.URL + "/account")
+	b.Open(g.URL + "/account/security")
 	b.ClickOn(`form[action="/account/unlink"] button`)
 	b.Await("#login")
-	b.Says("Sign in again before you remove an account.")
+	b.Says("Sign in again to go on.")
 	pick(b, "corp")
 	b.Await("#identities")
 	b.ClickOn(`form[action="/account/unlink"] button`)
@@ -159,7 +162,7 @@ func TestJourneyLastWayInStays(t *testing.T) {
 	s.enter(b)
 	pick(b, "corp")
 	subject := s.arrived(b, adaEmail)
-	b.Open(g.URL + "/account")
+	b.Open(g.URL + "/account/security")
 	b.Await("#identities")
 	b.Says("This is the only way into your account, so it cannot be removed.")
 	if b.True(`!!document.querySelector('form[action="/account/unlink"]')`) {
@@ -260,7 +263,7 @@ func TestJourneyFirstSignInOfALocalUserAsksForThePassword(t *testing.T) {
 		if subject := s.arrived(b, adaEmail); subject != adaSubject {
 			t.Errorf("the proof led to %s", subject)
 		}
-		b.Open(g.URL + "/account")
+		b.Open(g.URL + "/account/security")
 		b.Await("#identities")
 		b.Says("Corp", adaEmail)
 		b.Silent()

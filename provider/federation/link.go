@@ -43,7 +43,7 @@ func (f *Federation) link(w http.ResponseWriter, r *http.Request) error {
 	if err := f.limit(r); err != nil {
 		return err
 	}
-	flow, err := f.Flows.Start(r.Context(), storage.Interaction{Kind: storage.InteractionLink, ReturnTo: interaction.ReturnAccount, Binder: web.Binder(w, r)})
+	flow, err := f.Flows.Start(r.Context(), storage.Interaction{Kind: storage.InteractionLink, ReturnTo: interaction.ReturnSecurity, Binder: web.Binder(w, r)})
 	if err != nil {
 		return err
 	}
@@ -68,12 +68,12 @@ func (f *Federation) fresh(w http.ResponseWriter, r *http.Request, id string) (p
 	return nil, nil, true, f.signInAgain(w, r, url.Values{interaction.ParamLink: {id}, "prompt": {"login"}})
 }
 
-// signInAgain asks for a sign-in that comes back to the account page, or to what params say.
+// signInAgain asks for a sign-in that comes back to the page of the ways in, or to what params say.
 func (f *Federation) signInAgain(w http.ResponseWriter, r *http.Request, params url.Values) error {
 	if err := f.limit(r); err != nil {
 		return err
 	}
-	flow, err := f.Flows.Start(r.Context(), storage.Interaction{Kind: storage.InteractionAccount, Params: params, ReturnTo: interaction.ReturnAccount, Binder: web.Binder(w, r)})
+	flow, err := f.Flows.Start(r.Context(), storage.Interaction{Kind: storage.InteractionAccount, Params: params, ReturnTo: interaction.ReturnSecurity, Binder: web.Binder(w, r)})
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (f *Federation) unlink(w http.ResponseWriter, r *http.Request) error {
 		f.Audit.Record(r.Context(), audit.Event{Name: "identity.unlinked", Actor: current.Session.Subject, Target: id, Result: "ok"})
 	}
 	f.Sessions.Forget(r) // it may have ended with the identity
-	return web.Redirect(w, r, web.LocalURL(r, interaction.ReturnAccount, nil))
+	return web.Redirect(w, r, web.LocalURL(r, interaction.ReturnSecurity, nil))
 }
 
 // forgetGroups takes back what an unlinked account had brought: nobody would refresh it any more.

@@ -18,7 +18,7 @@ import (
 // linkCorp links the provider to whoever is signed in, from the account page on.
 func (v *visitor) linkCorp(g *gatehouse) view {
 	v.Helper()
-	p := v.submit(v.get(g.URL+"/account"), "action", "/account/link", url.Values{"upstream": {"corp"}})
+	p := v.submit(v.get(g.URL+"/account/security"), "action", "/account/link", url.Values{"upstream": {"corp"}})
 	return v.submit(p, "id", "link", nil)
 }
 
@@ -57,7 +57,7 @@ func TestRow174ForcedLinking(t *testing.T) {
 	})
 	t.Run("row 174 the attacker's callback in the victim's browser", func(t *testing.T) {
 		attacker, _ := local(g, "ada@example.com")
-		p := attacker.submit(attacker.get(g.URL+"/account"), "action", "/account/link", url.Values{"upstream": {"corp"}})
+		p := attacker.submit(attacker.get(g.URL+"/account/security"), "action", "/account/link", url.Values{"upstream": {"corp"}})
 		action, fields := attacker.form(p, "id", "link")
 		to := attacker.postOnce(g.URL+action, fields).Header.Get("Location")
 		callback := attacker.one(to).Header.Get("Location")
@@ -71,7 +71,7 @@ func TestRow174ForcedLinking(t *testing.T) {
 	})
 	t.Run("row 174 the session changed on the way", func(t *testing.T) {
 		v, _ := local(g, "ada@example.com")
-		p := v.submit(v.get(g.URL+"/account"), "action", "/account/link", url.Values{"upstream": {"corp"}})
+		p := v.submit(v.get(g.URL+"/account/security"), "action", "/account/link", url.Values{"upstream": {"corp"}})
 		action, fields := v.form(p, "id", "link")
 		callback := v.one(v.postOnce(g.URL+action, fields).Header.Get("Location")).Header.Get("Location")
 		v.submit(v.get(g.URL+"/account"), "id", "logout", nil)
@@ -82,7 +82,7 @@ func TestRow174ForcedLinking(t *testing.T) {
 	})
 	t.Run("row 174 an old sign-in is asked again", func(t *testing.T) {
 		v, _ := local(g, "victim@example.com")
-		page := v.get(g.URL + "/account")
+		page := v.get(g.URL + "/account/security")
 		g.advance(6 * time.Minute)
 		before := o.Count("/authorize")
 		p := v.submit(page, "action", "/account/link", url.Values{"upstream": {"corp"}, "confirm": {"1"}})
@@ -161,7 +161,7 @@ func TestRow175BoundElsewhereAndLastWayIn(t *testing.T) {
 		if len(g.identities(second)) != 0 {
 			t.Error("the account moved")
 		}
-		if p := a.submit(a.get(g.URL+"/account"), "action", "/account/unlink", nil); len(g.identities(first)) != 0 {
+		if p := a.submit(a.get(g.URL+"/account/security"), "action", "/account/unlink", nil); len(g.identities(first)) != 0 {
 			t.Errorf("with a password left the account can be removed: %d %s", p.StatusCode, p.Body)
 		}
 
@@ -169,11 +169,11 @@ func TestRow175BoundElsewhereAndLastWayIn(t *testing.T) {
 		o.SetUser(map[string]any{"sub": "only", "name": "Only"})
 		v := newVisitor(t)
 		info, _ := v.arrived(g, v.choose(g, "corp", nil))
-		page := v.get(g.URL + "/account")
+		page := v.get(g.URL + "/account/security")
 		if strings.Contains(page.Body, `action="/account/unlink"`) || !strings.Contains(page.Body, "only way into your account") {
 			t.Errorf("the last way in is offered for removal: %s", page.Body)
 		}
-		_, fields := v.form(page, "id", "logout")
+		_, fields := v.form(v.get(g.URL+"/account"), "id", "logout")
 		p := v.postOnce(g.URL+"/account/unlink", url.Values{"csrf": {fields.Get("csrf")}, "upstream": {"corp"}, "external_id": {"only"}})
 		if p.StatusCode != http.StatusConflict || len(g.identities(info["sub"].(string))) != 1 {
 			t.Errorf("the last way in was removed: %d", p.StatusCode)
@@ -243,7 +243,7 @@ func TestGroupsGoWithTheAccountThatBroughtThem(t *testing.T) {
 	if u, _ := g.byEmail("ada@example.com"); fmt.Sprint(u.Claims["roles"], u.Claims["groups"]) != "[admin] [ops]" {
 		t.Fatalf("claims %v", u.Claims)
 	}
-	v.submit(v.get(g.URL+"/account"), "action", "/account/unlink", nil)
+	v.submit(v.get(g.URL+"/account/security"), "action", "/account/unlink", nil)
 	if u, _ := g.byEmail("ada@example.com"); len(g.identities(subject)) != 0 || u.Claims["roles"] != nil || u.Claims["groups"] != nil || u.Claims["name"] == nil {
 		t.Errorf("after unlinking: %v", u.Claims)
 	}

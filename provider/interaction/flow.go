@@ -19,7 +19,22 @@ import (
 const (
 	ReturnAuthorize = "/oauth2/authorize"
 	ReturnAccount   = "/account"
+	// The pages below the account page; the last four are forms that want a fresh sign-in.
+	ReturnProfile       = "/account/profile"
+	ReturnSecurity      = "/account/security"
+	ReturnSessions      = "/account/sessions"
+	ReturnActivity      = "/account/activity"
+	ReturnApps          = "/account/apps"
+	ReturnData          = "/account/data"
+	ReturnPassword      = "/account/password"
+	ReturnAuthenticator = "/account/authenticator"
+	ReturnPasskey       = "/account/passkey"
+	ReturnCodes         = "/account/recovery-codes"
 )
+
+var places = []string{
+	ReturnAuthorize, ReturnAccount, ReturnProfile, ReturnSecurity, ReturnSessions, ReturnActivity, ReturnApps, ReturnData, ReturnPassword, ReturnAuthenticator, ReturnPasskey, ReturnCodes,
+}
 
 // The names of proofs. ProofConsent holds the subject who allowed the request, ProofDenied is "1", ProofLogin holds the subject who signed in, ProofChosen the one whom the person chose among those
 // who are signed in, ProofAnother is "1" if the person wants to sign in beside them.
@@ -71,7 +86,7 @@ func New(o Options) *Flows {
 
 // Start saves a request: Kind, Params, Source, ReturnTo (one of the places above), Binder, the hash of the browser's flow cookie, and what Demand noted come from begin.
 func (f *Flows) Start(ctx context.Context, begin storage.Interaction) (*storage.Interaction, error) {
-	if begin.ReturnTo != ReturnAuthorize && begin.ReturnTo != ReturnAccount {
+	if !slices.Contains(places, begin.ReturnTo) {
 		return nil, fmt.Errorf("start interaction: %q is not a place to return to", begin.ReturnTo)
 	}
 	if begin.Binder == "" {

@@ -193,7 +193,7 @@ func start(t *testing.T, changes ...func(*login.Options)) *server {
 		change(&o)
 	}
 	login.New(o).Mount(s.mux)
-	account.New(account.Options{Sessions: sessions, Flows: s.flows, Consents: s.store, Clients: s.store, Notices: s.store, Audit: audit.New(log)}).Mount(s.mux)
+	account.New(account.Options{Store: s.store, Sessions: sessions, Flows: s.flows, Clients: s.store, Now: s.clock.now}).Mount(s.mux)
 	for _, name := range []string{"alice", "bob", "carol"} {
 		s.createUser(name, name == "carol")
 	}

@@ -97,7 +97,7 @@ func explain(page *templates.Login, flow *storage.Interaction) {
 	case flow.Params.Get(interaction.ParamLink) != "":
 		page.Notice = templates.Say("login.again_to_link")
 	case flow.Kind == storage.InteractionAccount && flow.Params.Get("prompt") == "login":
-		page.Notice = templates.Say("login.again_to_remove")
+		page.Notice = templates.Say("login.again_to_change")
 	}
 }
 

@@ -39,6 +39,12 @@ func SetUserLang(r *http.Request, locale string) {
 // prefers, else the configured one. The person's own choice comes first, or the links could not change a page that an app asked for in its language.
 func Lang(r *http.Request) string { return from(r).lang(r) }
 
+// Say puts a text into words of the answer's language.
+func Say(r *http.Request, t templates.Text) (string, error) {
+	x := from(r)
+	return x.mux.options.Templates.Say(x.lang(r), t)
+}
+
 func (x *exchange) lang(r *http.Request) string {
 	set := x.mux.options.Templates
 	if chosen, ok := Cookie(r, LangCookie); ok && slices.Contains(set.Languages(), chosen) {

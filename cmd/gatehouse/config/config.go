@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"gatehouse/provider/claims"
 )
 
 // Config is the whole configuration. A key tag is the last part of the key in YAML; `secret` marks values that are never shown and that may come from a
@@ -25,6 +27,7 @@ type Config struct {
 	Login        Login        `key:"login"`
 	SignUp       SignUp       `key:"signup"`
 	Factors      Factors      `key:"factors"`
+	Account      Account      `key:"account"`
 	Passwords    Passwords    `key:"passwords"`
 	Limits       Limits       `key:"limits"`
 	Outbound     Outbound     `key:"outbound"`
@@ -145,6 +148,14 @@ type Factors struct {
 	TrustDevice time.Duration `key:"trust_device"`
 }
 
+// Account is the account page.
+type Account struct {
+	// EditableClaims are the claims that people may change themselves.
+	EditableClaims []string `key:"editable_claims"`
+	// SelfDelete says whether people can delete their accounts.
+	SelfDelete bool `key:"self_delete"`
+}
+
 // Passwords say how passwords are hashed and what is accepted as one.
 type Passwords struct {
 	Cost      int `key:"cost"` // bcrypt, 10 to 14
@@ -242,6 +253,7 @@ func Default() *Config {
 		Login:        Login{Password: true},
 		SignUp:       SignUp{Mode: "off"},
 		Factors:      Factors{Required: "optional", TOTP: true, Passkeys: true, TrustDevice: 30 * day},
+		Account:      Account{EditableClaims: claims.Editable, SelfDelete: true},
 		Passwords:    Passwords{Cost: 12, MinLength: 15},
 		Limits: Limits{
 			LoginAccount: Limit{5, 15 * time.Minute}, LoginFailures: 100, LoginIP: Limit{30, 10 * time.Minute}, LoginNet: Limit{200, 10 * time.Minute},

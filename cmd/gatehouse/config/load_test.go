@@ -89,8 +89,8 @@ func TestShippedFileHasEveryKeyOnceWithAComment(t *testing.T) {
 	comments := map[string]string{}
 	collect(t, "", doc.Content[0], comments)
 	known := leaves("", reflect.ValueOf(Default()).Elem())
-	if len(known) > 80 {
-		t.Errorf("%d keys, at most 80 are allowed", len(known))
+	if len(known) > 90 { // docs/decisions/0009-ninety-settings.md
+		t.Errorf("%d keys, at most 90 are allowed", len(known))
 	}
 	for _, l := range known {
 		comment, ok := comments[l.key]

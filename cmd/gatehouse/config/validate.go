@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/provider/claims"
 	"gatehouse/provider/grant"
 	"gatehouse/provider/seal"
 )
@@ -32,6 +33,7 @@ func (l *loader) validate(s Source) {
 	l.checkMail()
 	l.checkSignUp(s.Dev)
 	l.checkFactors()
+	l.checkAccount()
 	l.checkSmall()
 	slices.SortStableFunc(l.faults, func(a, b Fault) int { return strings.Compare(a.Key, b.Key) })
 }
@@ -287,6 +289,14 @@ func scopeToken(scope string) bool {
 		}
 	}
 	return scope != ""
+}
+
+func (l *loader) checkAccount() {
+	for _, claim := range l.config.Account.EditableClaims {
+		if !slices.Contains(claims.Own, claim) {
+			l.fault("account.editable_claims", strconv.Quote(claim)+" is no claim that people can change themselves", "name some of "+strings.Join(claims.Own, ", "))
+		}
+	}
 }
 
 func (l *loader) checkFactors() {

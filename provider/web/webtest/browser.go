@@ -143,6 +143,16 @@ func (p *Page) Text(id string) string {
 	return ""
 }
 
+// Attribute is an attribute of the element with the id; empty if there is none.
+func (p *Page) Attribute(id, name string) string {
+	for n := range p.root().Descendants() {
+		if n.Type == html.ElementNode && attribute(n, "id") == id {
+			return attribute(n, name)
+		}
+	}
+	return ""
+}
+
 func (p *Page) forms() []*html.Node {
 	var list []*html.Node
 	for n := range p.root().Descendants() {

@@ -1,0 +1,206 @@
+package account_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatehouse/provider/account"
+	"gatehouse/storage"
+)
+
+func TestDownloadHoldsWhatIsStoredAndNoSecret(t *testing.T) {
+	onEveryStore(t, func(s *server) {
+		s.owned()
+		s.must(s.store.CreateIdentity(s.Context(), &storage.Identity{Upstream: "google", ExternalID: "4711", Subject: "alice", Label: "alice@gmail.example", Tokens: []byte(secretWord)}, s.user("alice").Epoch))
+		s.must(s.store.CreateFactor(s.Context(), &storage.Factor{ID: "f-app", Subject: "alice", Kind: storage.FactorTOTP, Name: "Phone", Data: []byte(secretWord), Created: s.now}))
+		s.must(s.store.SetRecoveryCodes(s.Context(), "alice", []string{secretWord}))
+		s.must(s.store.AddActivity(s.Context(), &storage.Activity{ID: "a1", Subject: "alice", Kind: "login.ok", Time: s.now, IP: "192.0.2.9"}))
+		s.strong()
+		b := s.signedIn("alice")
+		p := b.Submit(b.Get(base+"/account/data"), "download", nil)
+		if p.Status != http.StatusOK || !strings.HasPrefix(p.Header.Get("Content-Disposition"), "attachment") || p.Header.Get("Cache-Control") != "no-store" || p.Header.Get("Content-Type") != "application/json" {
+			s.Fatalf("%d %v", p.Status, p.Header)
+		}
+		var all map[string]any
+		s.must(json.Unmarshal([]byte(p.Body), &all))
+		for _, want := range []string{"Alice@shop.example", "Alice \\u003cb\\u003eA", "The Shop", "4711", "Phone", "Key of alice", "192.0.2.9", "refresh_reuse", "webtest"} {
+			if !strings.Contains(p.Body, want) {
+				s.Errorf("%q is missing", want)
+			}
+		}
+		sessions, err := s.store.SessionsOf(s.Context(), "alice")
+		s.must(err)
+		for _, secret := range []string{secretWord, "bob", sessions[0].CookieHash, b.Cookies["gth_sid"], "c-alice"} {
+			if strings.Contains(p.Body, secret) {
+				s.Errorf("%q is in the file", secret)
+			}
+		}
+		if lines, err := s.store.Activities(s.Context(), "alice", 10); err != nil || !slices.ContainsFunc(lines, func(a *storage.Activity) bool { return a.Kind == "data.exported" }) {
+			s.Errorf("the history does not tell of it: %+v %v", lines, err)
+		}
+	})
+}
+
+func TestRow121WhoeverComesAfterADeletionIsSomebodyElse(t *testing.T) {
+	onEveryStore(t, func(s *server) {
+		s.owned()
+		s.strong()
+		b, other := s.signedIn("alice"), s.signedIn("alice")
+		stolen := b.Clone()
+		page := b.Get(base + "/account/data")
+		for _, typed := range []string{"", "bob@shop.example", "alice", "delete"} {
+			if p := b.Submit(page, "delete", url.Values{"confirm": {typed}}); p.Status != http.StatusUnprocessableEntity || p.Text("error") == "" {
+				s.Errorf("%q typed: %d", typed, p.Status)
+			}
+		}
+		if p := b.Submit(page, "delete", url.Values{"confirm": {" ALICE@shop.example"}}); p.Status != http.StatusOK || b.Cookies["gth_sid"] != "" {
+			s.Fatalf("%d, cookies %v", p.Status, b.Cookies)
+		}
+		if len(s.mails) != 1 || s.mails[0].Kind != "deleted" || s.to[0] != "alice@shop.example" {
+			s.Errorf("mails %+v", s.mails)
+		}
+		s.must(s.store.CreateUser(s.Context(), &storage.User{Subject: "alice-2", Email: "alice@shop.example", EmailKey: "alice@shop.example", Username: "al", UsernameKey: "al"}, ""))
+		if stolen.Get(base+"/account").Status != http.StatusSeeOther || other.Get(base+"/account").Status != http.StatusSeeOther {
+			s.Error("a session of the deleted account lives")
+		}
+		factors, err := s.store.FactorsOf(s.Context(), "alice-2")
+		s.must(err)
+		consents, err := s.store.ConsentsOf(s.Context(), "alice-2")
+		s.must(err)
+		if len(factors)+len(consents) != 0 || s.granted("alice", "shop") {
+			s.Error("the new account has something of the old one")
+		}
+		revoked, err := s.store.Revocations(s.Context(), 0)
+		s.must(err)
+		if len(revoked) == 0 {
+			s.Error("tokens of the deleted account live")
+		}
+	})
+}
+
+func TestDeletionCanBeOff(t *testing.T) {
+	s := start(t, func(o *account.Options) { o.NoDelete = true })
+	b := s.signedIn("alice")
+	if p := b.Get(base + "/account/data"); p.Form("delete") != nil {
+		t.Error("the page offers it")
+	}
+	if p := b.Post(base+"/account/delete", url.Values{"confirm": {"al"}, "csrf": {token(b)}}); p.Status != http.StatusForbidden {
+		t.Errorf("status %d", p.Status)
+	}
+	s.user("alice")
+}
+
+func TestProfileChangesTheNamedClaimsAndNoOthers(t *testing.T) {
+	onEveryStore(t, func(s *server) {
+		_, err := s.store.UpdateUser(s.Context(), "alice", func(u *storage.User) error {
+			u.Claims["address"], u.Claims["gender"], u.Claims["website"] = map[string]any{"country": "SE"}, "f", "https://old.example"
+			return nil
+		})
+		s.must(err)
+		b := s.signedIn("alice")
+		page := b.Get(base + "/account/profile")
+		p := b.Submit(page, "profile", url.Values{"nickname": {"Ali"}, "website": {""}, "phone_number": {"+46 8 123 45"}, "language": {"de"}, "gender": {"x"}, "email_verified": {"true"}, "sub": {"bob"}, "groups": {"admin"}})
+		if p.Status != http.StatusSeeOther {
+			s.Fatalf("%d %s", p.Status, p.Body)
+		}
+		u := s.user("alice")
+		if u.Claims["nickname"] != "Ali" || u.Claims["website"] != nil || u.Claims["phone_number"] != "+46 8 123 45" || u.Claims["phone_number_verified"] != false || u.Locale != "de" {
+			s.Errorf("Claims %v, Locale %q", u.Claims, u.Locale)
+		}
+		if u.Claims["gender"] != "f" || u.Claims["address"] == nil || u.Claims["name"] != "Alice <b>A</b>" || u.Claims["sub"] != nil || u.Claims["groups"] != nil || u.Claims["email_verified"] != nil {
+			s.Errorf("Row120 claims that nobody may change here: %v", u.Claims)
+		}
+		if p := b.Get(base + "/account/profile"); !strings.Contains(p.Body, `lang="de"`) || !strings.Contains(p.Body, "Profil") {
+			s.Error("the page does not speak the chosen language")
+		}
+	})
+}
+
+func TestWrongClaimsAreToldAndNothingIsSaved(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	before := s.state("alice")
+	for name, value := range map[string]string{"website": "javascript:alert(1)", "birthdate": "1815-13-40", "zoneinfo": "Mars/../..", "locale": "<b>", "phone_number": "call me", "nickname": "a\x07b", "picture": "ftp://x"} {
+		p := b.Submit(b.Get(base+"/account/profile"), "profile", url.Values{"given_name": {"Alicia"}, name: {value}})
+		if p.Status != http.StatusUnprocessableEntity || p.Text(name+"-error") == "" {
+			t.Errorf("%s: %d %q", name, p.Status, p.Text(name+"-error"))
+		}
+		if p.Form("profile") == nil || p.Form("profile").Fields.Get("given_name") != "Alicia" {
+			t.Errorf("%s: what was typed is lost", name)
+		}
+	}
+	if s.state("alice") != before {
+		t.Error("something was saved")
+	}
+}
+
+func TestRow136AddressChangeTellsNothingOfOthers(t *testing.T) {
+	onEveryStore(t, func(s *server) {
+		b := s.signedIn("alice")
+		page := b.Get(base + "/account/profile")
+		taken := b.Submit(page, "email", url.Values{"email": {"bob@shop.example"}})
+		free := b.Submit(page, "email", url.Values{"email": {"nobody@shop.example"}})
+		if taken.Status != http.StatusSeeOther || taken.Location() != free.Location() || taken.Body != free.Body {
+			s.Errorf("%d %q, %d %q", taken.Status, taken.Location(), free.Status, free.Location())
+		}
+		if len(s.mails) != 2 || s.mails[0].Kind != "email_change" || s.mails[1].Kind != "email_change" || s.to[0] != "bob@shop.example" || !strings.HasPrefix(s.mails[1].Link, origin+base+"/verify?token=gth_lk_") {
+			s.Errorf("mails %+v to %v", s.mails, s.to)
+		}
+		if u := s.user("alice"); u.EmailKey != "alice@shop.example" {
+			s.Errorf("the address is %q before anybody proved it", u.EmailKey)
+		}
+		for range 5 {
+			if p := b.Submit(page, "email", url.Values{"email": {"nobody@shop.example"}}); p.Status != http.StatusSeeOther || p.Location() != free.Location() {
+				s.Errorf("over the limit: %d %q", p.Status, p.Location())
+			}
+		}
+		if len(s.mails) != 4 {
+			s.Errorf("%d mails although an address gets three in an hour", len(s.mails))
+		}
+	})
+}
+
+func TestRow148UnusableAddressesAreRefused(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	page := b.Get(base + "/account/profile")
+	for _, typed := range []string{"", "x", "a@b@c", "Alice@SHOP.example", "a@x.example,b@y.example", "a@x.example\r\nBcc: b@y.example"} {
+		if p := b.Submit(page, "email", url.Values{"email": {typed}}); p.Status != http.StatusUnprocessableEntity || p.Text("email-error") == "" {
+			t.Errorf("%q: %d", typed, p.Status)
+		}
+	}
+	if len(s.mails) != 0 {
+		t.Errorf("mails to %v", s.to)
+	}
+}
+
+func TestSessionsAreEndedOneOrAll(t *testing.T) {
+	onEveryStore(t, func(s *server) {
+		b, second, third, stranger := s.signedIn("alice"), s.signedIn("alice"), s.signedIn("alice"), s.signedIn("bob")
+		page := b.Get(base + "/account/sessions")
+		forms := page.Forms(base + "/account/sessions/end")
+		if len(forms) != 5 { // three devices, others, all
+			s.Fatalf("%d forms: %s", len(forms), page.Body)
+		}
+		if p := b.SubmitForm(forms[1], nil); p.Status != http.StatusSeeOther {
+			s.Fatalf("status %d", p.Status)
+		}
+		if in := s.isIn(second) + s.isIn(third); in != 1 || s.isIn(b) != 1 {
+			s.Errorf("%d other devices are signed in", in)
+		}
+		if p := b.Submit(page, "others", nil); p.Status != http.StatusSeeOther || s.isIn(second)+s.isIn(third) != 0 || s.isIn(b) != 1 {
+			s.Errorf("others: %d", p.Status)
+		}
+		again := s.signedIn("alice")
+		if p := b.Submit(page, "all", nil); p.Status != http.StatusOK || s.isIn(b)+s.isIn(again) != 0 {
+			s.Errorf("all: %d", p.Status)
+		}
+		if s.isIn(stranger) != 1 {
+			s.Error("somebody else was signed out")
+		}
+	})
+}

@@ -1,0 +1,80 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"gatehouse/provider/activity"
+	"gatehouse/provider/interaction"
+	"gatehouse/provider/session"
+	"gatehouse/provider/useragent"
+	"gatehouse/provider/web"
+	"gatehouse/storage"
+	"gatehouse/templates"
+)
+
+// sessions serves the page of signed-in devices, this one first.
+func (a *Account) sessions(w http.ResponseWriter, r *http.Request, c *session.Current) error {
+	rows, err := a.live(r.Context(), c.User)
+	if err != nil {
+		return err
+	}
+	page := templates.AccountSessions{AccountFrame: frame(r, c)}
+	for _, row := range rows {
+		view := device(row)
+		view.Current = row.ID == c.Session.ID
+		view.Idle = !view.Current && !row.Remembered && a.Now().Sub(row.LastSeen) >= a.Sessions.Idle
+		if view.Current {
+			page.Sessions = slices.Insert(page.Sessions, 0, view)
+		} else {
+			page.Sessions = append(page.Sessions, view)
+		}
+	}
+	return web.Render(w, r, http.StatusOK, page)
+}
+
+// live are the sessions of a user that are not over, newest first. An idle one is among them: what apps were given in it goes on.
+func (a *Account) live(ctx context.Context, u *storage.User) ([]*storage.Session, error) {
+	rows, err := a.Store.SessionsOf(ctx, u.Subject)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	return slices.DeleteFunc(rows, func(s *storage.Session) bool { return !a.Now().Before(s.Absolute) || s.Epoch != u.Epoch }), nil
+}
+
+func device(s *storage.Session) templates.DeviceView {
+	view := templates.DeviceView{ID: s.ID, Address: s.IP, Since: s.AuthTime, LastSeen: s.LastSeen, Remembered: s.Remembered}
+	view.Browser, view.System = useragent.Read(s.UserAgent)
+	return view
+}
+
+// endSession signs out one device, all others, or all of them.
+func (a *Account) endSession(w http.ResponseWriter, r *http.Request, c *session.Current) error {
+	id, scope := r.PostFormValue("session"), r.PostFormValue("scope")
+	rows, err := a.live(r.Context(), c.User)
+	if err != nil {
+		return err
+	}
+	if scope == "" && !slices.ContainsFunc(rows, func(s *storage.Session) bool { return s.ID == id }) {
+		return web.NotFound() // over meanwhile, or somebody else's (security row 166)
+	}
+	for _, row := range rows {
+		if row.ID == c.Session.ID || scope == "" && row.ID != id {
+			continue
+		}
+		if err := a.Store.EndSession(r.Context(), row.ID); err != nil {
+			return fmt.Errorf("end session: %w", err)
+		}
+		view := device(row)
+		a.note(r, c.User, activity.Event{Kind: activity.SessionEnded, SessionHash: web.Hash(row.ID), Detail: view.Address})
+	}
+	switch {
+	case scope == "all" || id == c.Session.ID:
+		return a.SignOut(w, r)
+	case scope != "":
+		return back(w, r, interaction.ReturnSessions, "others")
+	}
+	return back(w, r, interaction.ReturnSessions, "signed_out")
+}

@@ -1,0 +1,122 @@
+package templates
+
+import (
+	"strings"
+	"time"
+)
+
+// frame is what the pages of one person's account have in common.
+func frame() AccountFrame {
+	return AccountFrame{User: UserView{Name: "Mira Lindqvist", Email: "mira@northwind.example", Username: "mira"}}
+}
+
+// longFrame is that of somebody with long names, after something was done and something was not.
+func longFrame() AccountFrame {
+	return AccountFrame{User: UserView{Email: longEmail}, Done: Say("account.done_password"), Error: Say("account.factor_required")}
+}
+
+func thisDevice() DeviceView {
+	return DeviceView{ID: "s1", Browser: "Firefox", System: "Linux", Address: "203.0.113.7", Since: since, LastSeen: since.Add(time.Hour), Current: true}
+}
+
+func account() Account {
+	return Account{
+		AccountFrame: frame(), Session: thisDevice(),
+		Notices: []NoticeView{{ID: "n1", Text: Plain("Calendar was disconnected because one of its keys was used twice. If you did not expect this, change your password.")}},
+		Advice:  []AccountLink{{Title: Say("account.advice_factor"), Value: Say("account.advice_factor_why"), Path: "/account/security", Urgent: true}},
+		Overview: []AccountLink{
+			{Title: Say("account.glance_password"), Value: Say("account.password_since", "Date", "1 May 2025"), Path: "/account/security"},
+			{Title: Say("account.glance_factors"), Value: Say("account.glance_factors_none"), Path: "/account/security"},
+			{Title: Say("account.glance_devices"), Value: Say("account.glance_count", "Count", 2), Path: "/account/sessions"},
+			{Title: Say("account.glance_apps"), Value: Say("account.glance_count", "Count", 3), Path: "/account/apps"},
+		},
+	}
+}
+
+func accountApps() AccountApps {
+	return AccountApps{AccountFrame: frame(), Connected: []ConnectedApp{
+		{ClientID: "notes", Name: "Acme Notes", Scopes: []string{"openid", "email", "offline_access"}, Since: since, LastUsed: since.AddDate(0, 1, 0), OpenURL: "https://notes.example/login?iss=https%3A%2F%2Fid.example"},
+		{ClientID: "cal", Name: "Calendar", Scopes: []string{"openid", "calendar.read"}, Since: since},
+	}}
+}
+
+func accountSecurity() AccountSecurity {
+	return AccountSecurity{
+		AccountFrame: frame(), PasswordOffered: true, PasswordSet: since, TOTPOffered: true, PasskeysOffered: true, CodesOffered: true, Codes: 2,
+		Factors: []FactorView{
+			{ID: "f1", Kind: "totp", Name: "Phone", Since: since, LastUsed: since.AddDate(0, 0, 7)}, {ID: "f2", Kind: "passkey", Name: "Blue key", Since: since},
+		},
+		Devices: []DeviceView{{ID: "d1", Browser: "Safari", System: "iPhone", Address: "2001:db8::1:2:3:4", Since: since, LastSeen: since}},
+	}
+}
+
+func providerAccount() AccountSecurity {
+	page := accountSecurity()
+	page.Identities = []IdentityView{
+		{Upstream: "google", Name: "Google", Style: "google", Label: "mira.lindqvist@gmail.example", ExternalID: "10769150350006150715113082367", Since: since, LastUsed: since.AddDate(0, 0, 7), Removable: true},
+		{Upstream: "github", Name: "GitHub", Style: "github", Label: "miral", ExternalID: "583231", Since: since, Removable: true},
+	}
+	page.Linkable = []UpstreamButton{{ID: "gitlab", Name: "GitLab", Style: "gitlab"}, {ID: "dead", Name: "Old Directory", Down: true}}
+	return page
+}
+
+func accountSessions() AccountSessions {
+	other := DeviceView{ID: "s2", Browser: "Samsung Internet", System: "Android", Address: "2001:db8:1234:5678:9abc:def0:1234:5678", Since: since, LastSeen: since, Remembered: true, Idle: true}
+	return AccountSessions{AccountFrame: frame(), Sessions: []DeviceView{thisDevice(), other}}
+}
+
+func accountProfile() AccountProfile {
+	return AccountProfile{
+		AccountFrame: frame(), MailOffered: true, Verified: true,
+		Fields: []ProfileField{
+			{Name: "name", Label: Say("account.field_name"), Value: "Mira Lindqvist", Type: "text", Autocomplete: "name"},
+			{Name: "website", Label: Say("account.field_website"), Hint: Say("account.hint_web"), Value: "https://mira.example", Type: "url", Autocomplete: "url"},
+			{Name: "phone_number", Label: Say("account.field_phone_number"), Value: "abc", Error: Say("account.wrong_phone_number"), Type: "tel", Autocomplete: "tel"},
+		},
+		Languages: []Language{{Tag: "de", Name: "Deutsch"}, {Tag: "en", Name: "English", Chosen: true}},
+	}
+}
+
+func accountActivity() AccountActivity {
+	device := thisDevice()
+	return AccountActivity{AccountFrame: frame(), Lines: []ActivityView{
+		{What: Say("account.did_login_app", "App", "Acme Notes"), Time: since, Device: device},
+		{What: Say("account.did_factor_enrolled"), Detail: "Blue key", Time: since, Device: device},
+		{What: Say("account.did_session_ended"), Time: since, Device: DeviceView{Address: "198.51.100.99"}},
+		{What: Say("account.did_email_changed"), Detail: longEmail, Time: since, Device: device},
+	}}
+}
+
+// accountExamples are the pages of the account.
+func accountExamples(add func(string, Page)) {
+	long := longClient()
+	add("account", account())
+	add("account-empty", Account{AccountFrame: longFrame()})
+	add("account-profile", accountProfile())
+	add("account-profile-empty", AccountProfile{AccountFrame: longFrame()})
+	add("account-profile-mail", AccountProfile{AccountFrame: frame(), MailOffered: true, Email: "x", EmailError: Say("account.email_wrong")})
+	add("account-security", accountSecurity())
+	add("account-security-providers", providerAccount())
+	add("account-security-last", AccountSecurity{
+		AccountFrame: longFrame(), PasswordOffered: true,
+		Identities: []IdentityView{{Upstream: "long", Name: long.Name, Label: longEmail, ExternalID: "1", Since: since}}, Linkable: []UpstreamButton{{ID: "long", Name: long.Name}},
+		Factors: []FactorView{{ID: "f1", Kind: "passkey", Name: strings.Repeat("long", 16), Since: since}},
+	})
+	add("account-password", AccountPassword{AccountFrame: frame(), Change: true, Login: "mira@northwind.example", Hint: PasswordHint(15)})
+	add("account-password-error", AccountPassword{AccountFrame: AccountFrame{Error: Say("account.password_differs")}, Login: longEmail, Hint: PasswordHint(8)})
+	add("account-authenticator", AccountAuthenticator{AccountFrame: frame(), QRSize: 29, QRPath: "M4 4h7v1h-7zM4 10h7v1h-7zM4 5h1v5h-1zM10 5h1v5h-1zM18 18h7v7h-7z", Secret: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", Pending: "sealed", Name: "Phone"})
+	codes := strings.Fields("a2b3-c4d5-e6f7-g2h3 i4j5-k6l7-m2n3-o4p5 a2b3-c4d5-e6f7-g2h4 i4j5-k6l7-m2n3-o4p6 a2b3-c4d5-e6f7-g2h5 i4j5-k6l7-m2n3-o4p7")
+	add("account-passkey", AccountPasskey{AccountFrame: frame(), Options: `{"challenge":"AA"}`, State: "sealed"})
+	add("account-passkey-error", AccountPasskey{AccountFrame: longFrame(), Options: `{"challenge":"AA"}`, State: "sealed"})
+	add("account-codes", AccountCodes{AccountFrame: AccountFrame{User: frame().User, Done: Say("account.done_first_factor")}, Codes: codes})
+	add("account-codes-new", AccountCodes{AccountFrame: frame(), Left: 3})
+	add("account-sessions", accountSessions())
+	add("account-sessions-one", AccountSessions{AccountFrame: frame(), Sessions: []DeviceView{{ID: "s1", Current: true}}})
+	add("account-activity", accountActivity())
+	add("account-activity-empty", AccountActivity{AccountFrame: longFrame()})
+	add("account-apps", accountApps())
+	add("account-apps-empty", AccountApps{AccountFrame: longFrame()})
+	add("account-data", AccountData{AccountFrame: frame(), DeleteOffered: true, Confirm: "mira@northwind.example"})
+	add("account-data-error", AccountData{AccountFrame: longFrame(), DeleteOffered: true, Confirm: longEmail})
+	add("account-data-kept", AccountData{AccountFrame: frame()})
+}
