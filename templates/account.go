@@ -50,7 +50,7 @@ type Language struct {
 	Chosen    bool
 }
 
-// AccountProfile holds what apps may be told. Form id profile posts the fields and language to {Base}/account/profile; form id email posts email to {Base}/account/email, and so does form
+// AccountProfile holds what apps may be told. Form id profile-form posts the fields and language to {Base}/account/profile; form id email posts email to {Base}/account/email, and so does form
 // id verify, which proves the address that there is.
 type AccountProfile struct {
 	AccountFrame

@@ -22,7 +22,7 @@ func thisDevice() DeviceView {
 func account() Account {
 	return Account{
 		AccountFrame: frame(), Session: thisDevice(),
-		Notices: []NoticeView{{ID: "n1", Text: Plain("Calendar was disconnected because one of its keys was used twice. If you did not expect this, change your password.")}},
+		Notices: []NoticeView{{ID: "n1", Text: Say("account.reuse", "App", "Calendar")}},
 		Advice:  []AccountLink{{Title: Say("account.advice_factor"), Value: Say("account.advice_factor_why"), Path: "/account/security", Urgent: true}},
 		Overview: []AccountLink{
 			{Title: Say("account.glance_password"), Value: Say("account.password_since", "Date", "1 May 2025"), Path: "/account/security"},

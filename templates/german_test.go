@@ -62,8 +62,8 @@ func TestEveryLanguageHasTheSameTexts(t *testing.T) {
 	}
 }
 
-// made are texts whose keys are put together: months by number, mails by kind, scopes by name.
-var made = regexp.MustCompile(`^(date\.month\d+|duration\.|mail\.|scope\.)`)
+// made are texts whose keys are put together: months by number, mails by kind, scopes by name, claims and outcomes on the account page by theirs.
+var made = regexp.MustCompile(`^(date\.month\d+|duration\.|mail\.|scope\.|account\.(field|hint|wrong|done|advice|glance)_)`)
 
 func TestNoTextIsLeftOver(t *testing.T) {
 	var source strings.Builder

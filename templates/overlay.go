@@ -66,7 +66,8 @@ func (o overlay) ReadDir(name string) ([]fs.DirEntry, error) {
 
 // every is one page of each kind, without content.
 var every = []Page{
-	Account{}, Accounts{}, AskLink{}, CheckSession{}, Consent{}, Done{}, Enrol{}, Error{}, Factor{}, FormPost{}, Interstitial{}, LinkAccount{}, Login{}, LogoutConfirm{}, LogoutReturn{}, RedirectMismatch{}, RecoveryCodes{},
+	Account{}, AccountActivity{}, AccountApps{}, AccountAuthenticator{}, AccountCodes{}, AccountData{}, AccountPasskey{}, AccountPassword{}, AccountProfile{}, AccountSecurity{}, AccountSessions{},
+	Accounts{}, AskLink{}, CheckSession{}, Consent{}, Done{}, Enrol{}, Error{}, Factor{}, FormPost{}, Interstitial{}, LinkAccount{}, Login{}, LogoutConfirm{}, LogoutReturn{}, RedirectMismatch{}, RecoveryCodes{},
 	Press{}, Reset{}, SignUp{}, SignUpConfirm{}, SignedOut{}, SigningOut{}, Told{}, UpstreamProblem{},
 }
 

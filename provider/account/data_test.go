@@ -7,8 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/provider/account"
+	"gatehouse/provider/activity"
+	"gatehouse/provider/claims"
 	"gatehouse/storage"
 )
 
@@ -103,7 +106,7 @@ func TestProfileChangesTheNamedClaimsAndNoOthers(t *testing.T) {
 		s.must(err)
 		b := s.signedIn("alice")
 		page := b.Get(base + "/account/profile")
-		p := b.Submit(page, "profile", url.Values{"nickname": {"Ali"}, "website": {""}, "phone_number": {"+46 8 123 45"}, "language": {"de"}, "gender": {"x"}, "email_verified": {"true"}, "sub": {"bob"}, "groups": {"admin"}})
+		p := b.Submit(page, "profile-form", url.Values{"nickname": {"Ali"}, "website": {""}, "phone_number": {"+46 8 123 45"}, "language": {"de"}, "gender": {"x"}, "email_verified": {"true"}, "sub": {"bob"}, "groups": {"admin"}})
 		if p.Status != http.StatusSeeOther {
 			s.Fatalf("%d %s", p.Status, p.Body)
 		}
@@ -125,11 +128,11 @@ func TestWrongClaimsAreToldAndNothingIsSaved(t *testing.T) {
 	b := s.signedIn("alice")
 	before := s.state("alice")
 	for name, value := range map[string]string{"website": "javascript:alert(1)", "birthdate": "1815-13-40", "zoneinfo": "Mars/../..", "locale": "<b>", "phone_number": "call me", "nickname": "a\x07b", "picture": "ftp://x"} {
-		p := b.Submit(b.Get(base+"/account/profile"), "profile", url.Values{"given_name": {"Alicia"}, name: {value}})
+		p := b.Submit(b.Get(base+"/account/profile"), "profile-form", url.Values{"given_name": {"Alicia"}, name: {value}})
 		if p.Status != http.StatusUnprocessableEntity || p.Text(name+"-error") == "" {
 			t.Errorf("%s: %d %q", name, p.Status, p.Text(name+"-error"))
 		}
-		if p.Form("profile") == nil || p.Form("profile").Fields.Get("given_name") != "Alicia" {
+		if p.Form("profile-form") == nil || p.Form("profile-form").Fields.Get("given_name") != "Alicia" {
 			t.Errorf("%s: what was typed is lost", name)
 		}
 	}
@@ -201,6 +204,56 @@ func TestSessionsAreEndedOneOrAll(t *testing.T) {
 		}
 		if s.isIn(stranger) != 1 {
 			s.Error("somebody else was signed out")
+		}
+	})
+}
+
+func TestEveryClaimThatCanBeOwnHasAFieldWithWords(t *testing.T) {
+	s := start(t, func(o *account.Options) { o.Editable = claims.Own })
+	b := s.signedIn("alice")
+	page := b.Get(base + "/account/profile")
+	for _, name := range claims.Own {
+		if page.Status != http.StatusOK || page.Attribute(name, "name") != name {
+			t.Errorf("%d, no field for %s", page.Status, name)
+		}
+		if p := b.Submit(page, "profile-form", url.Values{name: {"\x07"}}); p.Status != http.StatusUnprocessableEntity || p.Text(name+"-error") == "" {
+			t.Errorf("%s: %d, %q", name, p.Status, p.Text(name+"-error"))
+		}
+	}
+}
+
+func TestEveryOutcomeHasWords(t *testing.T) {
+	b := start(t).signedIn("alice")
+	for _, done := range []string{"profile", "email_sent", "password", "factor", "renamed", "removed", "forgotten", "signed_out", "others", "disconnected"} {
+		if p := b.Get(base + "/account/security?done=" + done); p.Status != http.StatusOK || p.Text("done") == "" {
+			t.Errorf("%s: %d %q", done, p.Status, p.Text("done"))
+		}
+	}
+	if p := b.Get(base + "/account/security?done=hacked"); p.Status != http.StatusOK || p.Text("done") != "" {
+		t.Errorf("Row191 a URL makes the page say something: %d %q", p.Status, p.Text("done"))
+	}
+}
+
+func TestHistoryTellsEverythingThatIsShown(t *testing.T) {
+	onEveryStore(t, func(s *server) {
+		kinds := []string{
+			activity.AccountCreated, activity.AccountReverted, activity.ConsentGranted, activity.ConsentRevoked, activity.DataExported, activity.DeviceForgotten, activity.DeviceTrusted, activity.EmailChanged,
+			activity.EmailVerified, activity.FactorEnrolled, activity.FactorRemoved, activity.FactorRenamed, activity.IdentityLinked, activity.IdentityUnlinked, activity.LoginOK, activity.PasswordChanged,
+			activity.PasswordReset, activity.ProfileChanged, activity.RecoveryCodes, activity.RecoveryUsed, activity.SessionEnded, activity.TermsAccepted, activity.TokenReused, "of.the.future",
+		}
+		for i, kind := range kinds {
+			s.must(s.store.AddActivity(s.Context(), &storage.Activity{
+				ID: kind, Subject: "alice", Kind: kind, Time: s.now.Add(time.Duration(i) * time.Second), ClientID: "shop", Detail: "<i>detail</i>", IP: "192.0.2.9",
+				UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+			}))
+		}
+		s.must(s.store.AddActivity(s.Context(), &storage.Activity{ID: "bobs", Subject: "bob", Kind: activity.LoginOK, Time: s.now, IP: "198.51.100.77"}))
+		p := s.signedIn("alice").Get(base + "/account/activity")
+		if n := strings.Count(p.Body, "Firefox on Linux"); p.Status != http.StatusOK || n != len(kinds)-1 {
+			s.Errorf("%d, %d lines", p.Status, n)
+		}
+		if strings.Contains(p.Body, "<i>detail") || strings.Contains(p.Body, "198.51.100.77") || !strings.Contains(p.Body, "Signed in to The Shop") {
+			s.Error("Row191 a value is not escaped, somebody else's line is there, or the app has no name")
 		}
 	})
 }
