@@ -25,7 +25,7 @@ func account() Account {
 		Notices: []NoticeView{{ID: "n1", Text: Say("account.reuse", "App", "Calendar")}},
 		Advice:  []AccountLink{{Title: Say("account.advice_factor"), Value: Say("account.advice_factor_why"), Path: "/account/security", Urgent: true}},
 		Overview: []AccountLink{
-			{Title: Say("account.glance_password"), Value: Say("account.password_since", "Date", "1 May 2025"), Path: "/account/security"},
+			{Title: Say("account.glance_password"), Value: Say("account.password_since", "Date", Date(since)), Path: "/account/security"},
 			{Title: Say("account.glance_factors"), Value: Say("account.glance_factors_none"), Path: "/account/security"},
 			{Title: Say("account.glance_devices"), Value: Say("account.glance_count", "Count", 2), Path: "/account/sessions"},
 			{Title: Say("account.glance_apps"), Value: Say("account.glance_count", "Count", 3), Path: "/account/apps"},
@@ -61,8 +61,8 @@ func providerAccount() AccountSecurity {
 }
 
 func accountSessions() AccountSessions {
-	other := DeviceView{ID: "s2", Browser: "Samsung Internet", System: "Android", Address: "2001:db8:1234:5678:9abc:def0:1234:5678", Since: since, LastSeen: since, Remembered: true, Idle: true}
-	return AccountSessions{AccountFrame: frame(), Sessions: []DeviceView{thisDevice(), other}}
+	other := DeviceView{ID: "s2", Browser: "Samsung Internet", System: "Android", Address: "2001:db8:1234:5678:9abc:def0:1234:5678", Since: since, LastSeen: since, Idle: true}
+	return AccountSessions{AccountFrame: frame(), Sessions: []DeviceView{thisDevice(), other, {ID: "s3", Browser: "Safari", System: "iPad", Address: "198.51.100.4", Since: since, LastSeen: since, Remembered: true}}}
 }
 
 func accountProfile() AccountProfile {

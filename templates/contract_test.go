@@ -114,6 +114,7 @@ func TestAccountFormsCarryWhatTheyActOn(t *testing.T) {
 		"/account/devices/forget":          {"csrf": token, "device": "d1"},
 		"/account/sessions/end s1":         {"csrf": token, "session": "s1"},
 		"/account/sessions/end s2":         {"csrf": token, "session": "s2"},
+		"/account/sessions/end s3":         {"csrf": token, "session": "s3"},
 		"/account/sessions/end others":     {"csrf": token, "scope": "others"},
 		"/account/sessions/end all":        {"csrf": token, "scope": "all"},
 		"/account/recovery-codes":          {"csrf": token},
@@ -310,6 +311,17 @@ func TestPermissionsAreReadFromWhoYouAreToWhatOutlivesTheVisit(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", place, got, want)
+		}
+	}
+}
+
+func TestNoPageShowsTheInsideOfAValue(t *testing.T) {
+	for _, e := range examples() {
+		raw, _ := render(t, e.layout, e.page)
+		for _, inside := range []string{"map[", "&lt;nil&gt;", "%!", "0x", "0001-01-01"} {
+			if strings.Contains(raw, inside) {
+				t.Errorf("%s shows %q", e.name, inside)
+			}
 		}
 	}
 }
