@@ -81,6 +81,11 @@ func people(ctx context.Context, t *testing.T, e *engine, add func(error), h *ho
 	add(e.DeleteDevice(ctx, subject, ""))
 	_, err = e.FailPassword(ctx, subject, now)
 	add(errors.Join(err, e.ClearFailures(ctx, subject)))
+	undo := ticket(h.user)
+	undo.Kind, undo.EmailKey = storage.TicketRevert, "back-"+subject
+	add(e.CreateTicket(ctx, undo))
+	_, err = e.RevertUser(ctx, undo.Signature, now.Add(time.Hour)) // which nothing is younger than
+	add(err)
 	imports(ctx, e, add, h)
 }
 

@@ -10,7 +10,7 @@ import (
 
 const (
 	deleteYoungerTickets = `DELETE FROM tickets WHERE subject = $1 AND kind = $2 AND created >= $3 AND consumed_at = 0`
-	countOthersAt        = `SELECT COUNT(*) FROM users WHERE email_key = $2 AND subject <> $1`
+	countOthersAt        = `SELECT COUNT(*) FROM users WHERE email_key = $2 AND email_key <> '' AND subject <> $1`
 	restoreAddress       = `UPDATE users SET email = $2, email_key = $3, email_verified = $4, updated = $5 WHERE subject = $1`
 	deleteFactorsSince   = `DELETE FROM factors WHERE subject = $1 AND created >= $2`
 	deleteTiedSince      = `DELETE FROM identities WHERE subject = $1 AND created >= $2`
