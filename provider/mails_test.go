@@ -112,7 +112,7 @@ func TestPromptCreateLeadsFromTheAppToAnAccountAndBack(t *testing.T) {
 		if !strings.HasPrefix(p.Header.Get("Location"), "/signup?") {
 			t.Fatalf("prompt=create leads to %s", p.Header.Get("Location"))
 		}
-		p = m.wants(b.submit(b.get(m.at(p)), "signup", url.Values{"email": {"Ada@Example.com"}, "name": {"Ada Lovelace"}, "password": {password}}), http.StatusOK)
+		m.wants(b.submit(b.get(m.at(p)), "signup", url.Values{"email": {"Ada@Example.com"}, "name": {"Ada Lovelace"}, "password": {password}}), http.StatusOK)
 		if m.account("ada@example.com") != nil {
 			t.Fatal("there is an account before anybody has opened the link")
 		}

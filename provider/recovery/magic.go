@@ -46,14 +46,15 @@ func elsewhere(w http.ResponseWriter, r *http.Request) error {
 // magic serves POST: it signs in, as far as a first factor goes. Who comes by a link has shown one thing, the mailbox; what was asked for beyond that still is (security row 159).
 func (f *Recovery) magic(w http.ResponseWriter, r *http.Request) error {
 	token := r.PostFormValue("token")
-	t, user, here, err := f.findMagic(r, token)
+	_, user, here, err := f.findMagic(r, token)
 	switch {
 	case err != nil:
 		return deadLink(w, r, err, "/login/mail")
 	case !here:
 		return elsewhere(w, r)
 	}
-	if t, err = f.Tickets.Consume(r.Context(), storage.TicketMagic, token); err != nil {
+	t, err := f.Tickets.Consume(r.Context(), storage.TicketMagic, token)
+	if err != nil {
 		return deadLink(w, r, err, "/login/mail")
 	}
 	return letter.Enter(w, r, f.SignIn, t, signin.Proof{User: user, AMR: []string{amrMail}, ACR: "1"})
