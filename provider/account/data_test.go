@@ -237,9 +237,9 @@ func TestEveryOutcomeHasWords(t *testing.T) {
 func TestHistoryTellsEverythingThatIsShown(t *testing.T) {
 	onEveryStore(t, func(s *server) {
 		kinds := []string{
-			activity.AccountCreated, activity.AccountReverted, activity.ConsentGranted, activity.ConsentRevoked, activity.DataExported, activity.DeviceForgotten, activity.DeviceTrusted, activity.EmailChanged,
-			activity.EmailVerified, activity.FactorEnrolled, activity.FactorRemoved, activity.FactorRenamed, activity.IdentityLinked, activity.IdentityUnlinked, activity.LoginOK, activity.PasswordChanged,
-			activity.PasswordReset, activity.ProfileChanged, activity.RecoveryCodes, activity.RecoveryUsed, activity.SessionEnded, activity.TermsAccepted, activity.TokenReused, "of.the.future",
+			activity.AccountCreated, activity.AccountReverted, activity.ConsentRevoked, activity.DataExported, activity.DeviceForgotten, activity.DeviceTrusted, activity.EmailChanged,
+			activity.EmailVerified, activity.FactorEnrolled, activity.FactorRemoved, activity.IdentityLinked, activity.IdentityUnlinked, activity.LoginOK, activity.PasswordChanged,
+			activity.PasswordReset, activity.RecoveryCodes, activity.RecoveryUsed, activity.SessionEnded, activity.TermsAccepted, activity.TokenReused, "of.the.future",
 		}
 		for i, kind := range kinds {
 			s.must(s.store.AddActivity(s.Context(), &storage.Activity{

@@ -57,6 +57,7 @@ func (f *Recovery) notMe(w http.ResponseWriter, r *http.Request) error {
 		l := f.resetLetter(letter.Begun(w, r, nil, nil))
 		l.Lang = web.Lang(r)
 		address(&l, user)
+		l.Counted = "revert\n" + user.EmailKey // the link was proof: what strangers asked for does not keep the owner from a new password
 		if err := f.Post.Send(r, l); err != nil {
 			return err
 		}
