@@ -210,20 +210,18 @@ func TestSessionsAreEndedOneOrAll(t *testing.T) {
 
 func TestRow182SignedOutEverywhereLeavesNoTrustedDeviceAndNoLinkIn(t *testing.T) {
 	onEveryStore(t, func(s *server) {
-		links := map[storage.TicketKind]string{}
+		kinds := []storage.TicketKind{storage.TicketReset, storage.TicketRecovery, storage.TicketMagic, storage.TicketVerify, storage.TicketEmail, storage.TicketRevert}
 		for _, subject := range []string{"alice", "bob"} {
 			u := s.user(subject)
 			s.must(s.store.CreateDevice(s.Context(), &storage.Device{ID: "d-" + subject, Subject: subject, CookieHash: "h-" + subject, Epoch: u.Epoch, Created: s.now, LastUsed: s.now, Expires: s.now.Add(time.Hour)}))
-			for _, kind := range []storage.TicketKind{storage.TicketReset, storage.TicketRecovery, storage.TicketMagic, storage.TicketVerify, storage.TicketEmail, storage.TicketRevert} {
-				signature := string(kind) + "-" + subject
-				s.must(s.store.CreateTicket(s.Context(), &storage.Ticket{Signature: signature, Kind: kind, Subject: subject, EmailKey: u.EmailKey, Epoch: u.Epoch, Created: s.now, Expires: s.now.Add(time.Hour)}))
-				links[kind] = signature
+			for _, kind := range kinds {
+				s.must(s.store.CreateTicket(s.Context(), &storage.Ticket{Signature: string(kind) + "-" + subject, Kind: kind, Subject: subject, EmailKey: u.EmailKey, Epoch: u.Epoch, Created: s.now, Expires: s.now.Add(time.Hour)}))
 			}
 		}
 		left := func(subject string) (n int) {
 			devices, err := s.store.DevicesOf(s.Context(), subject)
 			s.must(err)
-			for kind := range links {
+			for _, kind := range kinds {
 				if _, err := s.store.Ticket(s.Context(), kind, string(kind)+"-"+subject); err == nil {
 					n++
 				}
