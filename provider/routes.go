@@ -26,7 +26,7 @@ func (p *Provider) features() []web.Feature {
 		endpoint.New(endpoint.Options{
 			Engine: p.engine, Keys: p.keys, Sessions: p.sessions, Flows: p.flows, Store: p.store, Limiter: inProcess, Limits: o.Limits.endpoint(),
 			Audit: p.audit, Log: o.Log, Now: o.Now, Registration: p.registration(), Uses: p.uses, ShowRegistered: o.Playground != nil, SessionManagement: o.SessionManagement,
-			ACRValues: p.acrValues(), StepUp: p.signIn.Policy.Enabled(),
+			ACRValues: p.acrValues(), StepUp: p.signIn.Policy.Enabled(), FactorDue: p.signIn.Due,
 			SignUp: p.signUpOffered() && o.SignUp.Mode == client.SignUpOpen,
 		}),
 		p.logout,

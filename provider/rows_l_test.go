@@ -19,6 +19,7 @@ import (
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
 	"gatehouse/provider/signin"
+	"gatehouse/provider/web"
 	"gatehouse/storage"
 )
 
@@ -636,5 +637,64 @@ func TestStaySignedInOutlivesTheBrowser(t *testing.T) {
 	s.advance(2 * 24 * time.Hour)
 	if got := b.callback(url.Values{"prompt": {"none"}}); got.Get("error") != "login_required" {
 		t.Errorf("after 31 days: %v", got)
+	}
+}
+
+// Row 32: a second factor that the client or the server asks for is asked for in single sign-on, too.
+func TestRow32RequiredFactorIsAskedForInSingleSignOn(t *testing.T) {
+	for name, change := range map[string]func(*provider.Options){"client": func(*provider.Options) {}, "everyone": mfaForAll} {
+		t.Run(name, func(t *testing.T) {
+			s := strong(t, "sqlite", change)
+			subject := s.user("ada@example.com")
+			b := s.browser("ada@example.com")
+			if name == "client" {
+				b.code(nil)
+				if _, err := s.Store.UpdateClient(t.Context(), "app", func(c *storage.Client) error { c.RequireMFA = true; return nil }); err != nil {
+					t.Fatal(err)
+				}
+				s.eventually("the client is known to ask for it", func() bool { return b.callback(url.Values{"prompt": {"none"}}).Get("error") == "interaction_required" })
+				b.Pages = nil
+				if p := b.walk(s.authorizeURL(nil)); !hasForm(p.Body, "enrol") || !slices.Equal(b.Pages, []string{"login"}) {
+					t.Errorf("a session of one factor, and no second one: %d %s, pages %v", p.StatusCode, cut(p.Body), b.Pages)
+				}
+				app := s.app(subject)
+				other := s.browser("ada@example.com")
+				claims := other.toApp(other.submit(other.half(nil), "factor", url.Values{"code": {app.Code(s.Clock.Now())}, "trust": {"1"}}))
+				if claims["acr"] != "2" {
+					t.Errorf("acr %v", claims["acr"])
+				}
+				other.half(url.Values{"prompt": {"login"}}) // a trusted browser does not stand in for what the client asks
+				return
+			}
+			// A session from before the policy.
+			row := &storage.Session{ID: "old", CookieHash: web.Hash(strings.Repeat("A", 43)), Subject: subject, AMR: []string{"pwd"}, ACR: "1", AuthTime: s.Clock.Now(), Created: s.Clock.Now(), LastSeen: s.Clock.Now(), Absolute: s.Clock.Now().Add(time.Hour)}
+			if err := s.Store.CreateSession(t.Context(), row); err != nil {
+				t.Fatal(err)
+			}
+			here, _ := url.Parse(s.URL)
+			b.client.Jar.SetCookies(here, []*http.Cookie{{Name: "gth_sid", Value: strings.Repeat("A", 43), Path: "/"}})
+			if got := b.callback(url.Values{"prompt": {"none"}}); got.Get("error") != "interaction_required" {
+				t.Errorf("prompt=none: %v", got)
+			}
+			if p := b.walk(s.authorizeURL(nil)); !hasForm(p.Body, "enrol") {
+				t.Errorf("no enrolment: %d %s", p.StatusCode, cut(p.Body))
+			}
+		})
+	}
+}
+
+// Row 159: the step-up page, opened by hand, is no sign-in.
+func TestRow159StepUpIsNoSignIn(t *testing.T) {
+	s := strong(t, "memory")
+	subject := s.user("ada@example.com")
+	b := s.browser("ada@example.com")
+	b.code(nil)
+	app := s.app(subject)
+	s.advance(20 * time.Minute)
+	login := s.at(b.get(s.authorizeURL(url.Values{"max_age": {"60"}})))
+	p := b.walk(strings.Replace(login, "/login?", "/login/step-up?", 1))
+	on := s.at(b.submit(p, "factor", url.Values{"code": {app.Code(s.Clock.Now())}}))
+	if to := b.get(on).Header.Get("Location"); !strings.Contains(to, "/login?") {
+		t.Errorf("max_age=60 after a step-up leads to %s", to)
 	}
 }

@@ -197,6 +197,12 @@ func (e *Endpoints) state(ctx context.Context, req *request.Authorize, current *
 	if flow != nil {
 		state.ConsentProof = flow.Proofs[interaction.ProofConsent] == current.Session.Subject
 	}
+	if e.FactorDue != nil {
+		var err error
+		if state.FactorDue, err = e.FactorDue(ctx, req.Client, current.Session); err != nil {
+			return state, err
+		}
+	}
 	if req.Client.FirstParty {
 		return state, nil
 	}

@@ -54,6 +54,8 @@ type Options struct {
 	SessionManagement bool
 	// StepUp tells that /login/step-up adds a second factor to a session.
 	StepUp bool
+	// FactorDue tells whether policy wants a second factor that the session lacks; nil: never.
+	FactorDue func(ctx context.Context, c *storage.Client, s *storage.Session) (bool, error)
 	// SignUp announces that prompt=create works for every client that does not say otherwise.
 	SignUp bool
 	// ACRValues are the acr values that second factors and sign-ins at other providers may give, beside "1".

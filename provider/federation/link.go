@@ -62,10 +62,22 @@ func (f *Federation) fresh(w http.ResponseWriter, r *http.Request, id string) (p
 	if err != nil {
 		return nil, nil, false, fmt.Errorf("read session: %w", err)
 	}
-	if current != nil && f.Now().Sub(current.Session.AuthTime) <= freshFor {
+	fresh, err := f.freshly(r.Context(), current)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if fresh {
 		return p, current, false, nil
 	}
 	return nil, nil, true, f.signInAgain(w, r, url.Values{interaction.ParamLink: {id}, "prompt": {"login"}})
+}
+
+// freshly tells whether somebody has signed in within the last minutes, with the second factor if there is one.
+func (f *Federation) freshly(ctx context.Context, current *session.Current) (bool, error) {
+	if current == nil || f.Now().Sub(current.Session.AuthTime) > freshFor {
+		return false, nil
+	}
+	return f.SignIn.Strong(ctx, current.Session)
 }
 
 // signInAgain asks for a sign-in that comes back to the page of the ways in, or to what params say.
@@ -164,7 +176,11 @@ func (f *Federation) unlink(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("read session: %w", err)
 	}
-	if current == nil || f.Now().Sub(current.Session.AuthTime) > freshFor {
+	fresh, err := f.freshly(r.Context(), current)
+	if err != nil {
+		return err
+	}
+	if !fresh {
 		return f.signInAgain(w, r, url.Values{"prompt": {"login"}})
 	}
 	usable, err := f.wayIn(r.Context(), current.User, func(i *storage.Identity) bool { return i.Upstream != id || i.ExternalID != external })

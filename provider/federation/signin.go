@@ -115,6 +115,12 @@ func (f *Federation) first(ctx context.Context, a *arrival) (*storage.User, erro
 		case owner.Disabled:
 			return nil, &upstream.Refusal{Reason: Disabled, Detail: "the user " + owner.Subject + ", who has the address, is disabled"}
 		case p.Link == "verified" && owner.EmailVerified:
+			// Adoption takes every factor away. Who has one must show it: a mailbox is not enough to take it off.
+			if factors, err := f.SignIn.Factors(ctx, owner.Subject); err != nil {
+				return nil, err
+			} else if len(factors) > 0 {
+				return nil, f.askable(ctx, owner, p)
+			}
 			return f.adopt(ctx, a, owner, encoded != "", key)
 		case p.Link == "never":
 			return nil, &upstream.Refusal{Reason: HasAccount, Detail: "link is never, and the user " + owner.Subject + " has the address"}

@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
-// stepUp is the name of the check of which a second factor is all that is missing.
-const stepUp = "acr elsewhere"
+// stepUp and factorDue are the names of the checks of which a second factor is all that is missing.
+const (
+	stepUp    = "acr elsewhere"
+	factorDue = "factor"
+)
 
 // Checks are the policy, in order: is the user of this interaction still active, is an account to be made first, who is there, was it proven recently enough, is it the right person, was it
 // proven well enough, and is it allowed. Every check after that of the session may rely on a session.
@@ -20,6 +23,7 @@ var Checks = []Check{
 	{"id_token_hint", StepLogin, "login_required", "Another user is signed in than the one of id_token_hint, or of sub in the claims parameter.", hintDiffers},
 	{"id_token_hint answered", "", "login_required", "Another user signed in than the one of id_token_hint, or of sub in the claims parameter.", hintDiffersStill},
 	{stepUp, StepLogin, "unmet_authentication_requirements", "The user signed in with less than the essential acr values ask for.", acrElsewhere},
+	{factorDue, StepLogin, "interaction_required", "The client, or the server, asks for a second factor, and the user signed in without one.", func(s *State) bool { return s.FactorDue }},
 	{"acr", "", "unmet_authentication_requirements", "None of the essential acr values can be reached here.", acrUnmet},
 	{"consent asked", StepConsent, "consent_required", "The user must be asked every time by this request or client.", consentPrompted},
 	{"consent offline", StepConsent, "consent_required", "The user has not allowed this client access while they are away.", consentMissingOffline},

@@ -32,6 +32,8 @@ type Half struct {
 	Remember      bool   `json:"remember,omitempty"`
 	// Enrol tells that the person has no second factor yet and must get one first.
 	Enrol bool `json:"enrol,omitempty"`
+	// StepUp tells that the first factor is that of the session.
+	StepUp bool `json:"step_up,omitempty"`
 	// Tries counts the codes that were tried.
 	Tries int `json:"tries,omitempty"`
 }

@@ -34,6 +34,8 @@ type State struct {
 	// ACR is what the session has, EssentialACR the values of which the request needs one; empty means none is needed.
 	ACR          string
 	EssentialACR []string
+	// FactorDue tells that policy wants a second factor of this user for this client, and the session was begun without.
+	FactorDue bool
 	// ReachableACR are the values that a sign-in elsewhere may give, beyond that of the sign-in page itself.
 	ReachableACR []string
 	// Offline tells that offline_access is asked for.
@@ -80,7 +82,7 @@ func Decide(s State) Outcome {
 		if silent || check.Step == "" {
 			return Outcome{Error: check.Error, Reason: check.Reason}
 		}
-		return Outcome{Step: check.Step, Reason: check.Reason, StepUp: check.Name == stepUp}
+		return Outcome{Step: check.Step, Reason: check.Reason, StepUp: check.Name == stepUp || check.Name == factorDue}
 	}
 	return Outcome{}
 }

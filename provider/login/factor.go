@@ -68,6 +68,15 @@ func (l *Login) half(w http.ResponseWriter, r *http.Request, id string) (*waitin
 	if err != nil || user.Disabled || user.Epoch != half.Epoch {
 		return nil, l.giveUp(w, r, flow)
 	}
+	if half.StepUp { // the session that is to become stronger must still be there
+		current, err := l.Sessions.Current(r)
+		if err != nil {
+			return nil, fmt.Errorf("read session: %w", err)
+		}
+		if current == nil || current.Session.Subject != user.Subject {
+			return nil, l.giveUp(w, r, flow)
+		}
+	}
 	factors, err := l.SignIn.Factors(r.Context(), user.Subject)
 	if err != nil {
 		return nil, err
@@ -299,7 +308,7 @@ func (l *Login) stepUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	s := current.Session
 	half := &interaction.Half{
-		Subject: s.Subject, Epoch: s.Epoch, AMR: s.AMR, ACR: s.ACR, AuthTime: s.AuthTime, Upstream: s.Upstream, ExternalID: s.ExternalID, UpstreamSID: s.UpstreamSID, Remember: s.Remembered,
+		Subject: s.Subject, Epoch: s.Epoch, AMR: s.AMR, ACR: s.ACR, AuthTime: s.AuthTime, Upstream: s.Upstream, ExternalID: s.ExternalID, UpstreamSID: s.UpstreamSID, Remember: s.Remembered, StepUp: true,
 	}
 	if half.UpstreamToken, err = l.Store.UpstreamToken(r.Context(), s.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("read upstream token: %w", err)

@@ -143,18 +143,18 @@ func (s *Sessions) Switch(w http.ResponseWriter, r *http.Request, id string) (*C
 	if chosen == nil {
 		return nil, fmt.Errorf("switch session: %w", storage.ErrNotFound)
 	}
-	if current != nil {
-		value, err := s.recut(r.Context(), current.Session.ID)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return nil, err
-		}
-		if err == nil {
-			values = append(values, value)
-		}
-	}
 	value, err := s.recut(r.Context(), chosen.session.ID)
 	if err != nil {
 		return nil, err
+	}
+	if current != nil {
+		parked, err := s.recut(r.Context(), current.Session.ID)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) { // it keeps its cookie: a session whose cookie nobody has could not even be signed out of
+			parked, _ = web.Cookie(r, web.SessionCookie)
+		}
+		if parked != "" {
+			values = append(values, parked)
+		}
 	}
 	setParked(w, r, values)
 	s.forgetFound(r)

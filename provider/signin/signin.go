@@ -92,6 +92,8 @@ type Proof struct {
 	Remember bool
 	// Trust makes the browser a trusted device of the user.
 	Trust bool
+	// StepUp tells that only the second factor is new: it makes the session stronger and is no sign-in (security row 159).
+	StepUp bool
 }
 
 // Proven takes the first proof of a sign-in. storage.ErrConsumed and storage.ErrNotFound if the interaction is over and would have been needed; ErrUnlinked.
@@ -133,10 +135,11 @@ func (s *SignIn) missing(w http.ResponseWriter, r *http.Request, flow *storage.I
 		return "", nil
 	}
 	demanded := !interaction.Content(flow, p.ACR) && slices.Contains(interaction.Demanded(flow), "2")
-	required, err := s.required(r.Context(), flow)
+	byClient, err := s.clientRequires(r.Context(), flow)
 	if err != nil {
 		return "", err
 	}
+	required := byClient || s.Policy.Required == Everyone
 	factors, err := s.Factors(r.Context(), p.User.Subject)
 	switch {
 	case err != nil:
@@ -145,7 +148,7 @@ func (s *SignIn) missing(w http.ResponseWriter, r *http.Request, flow *storage.I
 		return "", nil
 	case len(factors) == 0:
 		return EnrolPath, nil
-	case demanded || Sensitive(flow):
+	case demanded || byClient || Sensitive(flow):
 		return FactorPath, nil
 	}
 	trusted, err := s.trusted(w, r, p.User)
@@ -160,11 +163,32 @@ func Sensitive(flow *storage.Interaction) bool {
 	return flow.Kind != storage.InteractionAuthorize && flow.Params.Get("prompt") == "login"
 }
 
-// required tells whether policy wants a second factor of everybody who signs in for the request.
-func (s *SignIn) required(ctx context.Context, flow *storage.Interaction) (bool, error) {
-	if s.Policy.Required == Everyone {
+// Due tells whether policy wants a second factor of a session that was begun without: for a client with RequireMFA always, and where everyone needs one if the user has none: who has one was asked
+// for it, or is in a trusted browser.
+func (s *SignIn) Due(ctx context.Context, c *storage.Client, current *storage.Session) (bool, error) {
+	switch {
+	case !s.Policy.Enabled() || current.ACR == "2":
+		return false, nil
+	case c.RequireMFA:
+		return true, nil
+	case s.Policy.Required != Everyone:
+		return false, nil
+	}
+	factors, err := s.Factors(ctx, current.Subject)
+	return len(factors) == 0, err
+}
+
+// Strong tells whether a session was begun with everything that its user has: only then it may change what the account is entered by (security row 157).
+func (s *SignIn) Strong(ctx context.Context, current *storage.Session) (bool, error) {
+	if !s.Policy.Enabled() || current.ACR == "2" {
 		return true, nil
 	}
+	factors, err := s.Factors(ctx, current.Subject)
+	return len(factors) == 0, err
+}
+
+// clientRequires tells whether the client of the request wants a second factor of everybody.
+func (s *SignIn) clientRequires(ctx context.Context, flow *storage.Interaction) (bool, error) {
 	id := flow.Params.Get("client_id")
 	if flow.Kind != storage.InteractionAuthorize || id == "" {
 		return false, nil
@@ -212,7 +236,12 @@ func (s *SignIn) Begin(w http.ResponseWriter, r *http.Request, flow *storage.Int
 		return err
 	}
 	err = s.Flows.Update(r.Context(), flow.ID, func(i *storage.Interaction) error {
-		interaction.SignIn(i, p.User.Subject, started.ID)
+		if p.StepUp {
+			interaction.Pin(i, p.User.Subject, started.ID)
+			interaction.SetHalf(i, nil)
+		} else {
+			interaction.SignIn(i, p.User.Subject, started.ID)
+		}
 		*flow = *i
 		return nil
 	})
@@ -267,6 +296,6 @@ func ProofOf(h *interaction.Half, user *storage.User, amr ...string) Proof {
 		}
 	}
 	return Proof{
-		User: user, AMR: methods, ACR: "2", AuthTime: h.AuthTime, Upstream: h.Upstream, ExternalID: h.ExternalID, UpstreamSID: h.UpstreamSID, UpstreamToken: h.UpstreamToken, Remember: h.Remember,
+		User: user, AMR: methods, ACR: "2", AuthTime: h.AuthTime, Upstream: h.Upstream, ExternalID: h.ExternalID, UpstreamSID: h.UpstreamSID, UpstreamToken: h.UpstreamToken, Remember: h.Remember, StepUp: h.StepUp,
 	}
 }
