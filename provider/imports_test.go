@@ -53,7 +53,7 @@ var importRules = map[string]struct {
 	"provider/signup":           {append(slices.Clone(featureMay), "provider/letter"), featureWhy},
 	"provider/recovery":         {append(slices.Clone(featureMay), "provider/letter"), featureWhy},
 	"provider/endpoint":         {append(slices.Clone(featureMay), "provider/grant"), featureWhy},
-	"provider/login":            {featureMay, featureWhy},
+	"provider/login":            {append(slices.Clone(featureMay), "provider/letter"), featureWhy},
 	"provider/consent":          {featureMay, featureWhy},
 	"provider/account":          {append(slices.Clone(featureMay), "provider/letter"), featureWhy},
 	"provider/logout":           {featureMay, featureWhy},

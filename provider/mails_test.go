@@ -12,6 +12,7 @@ import (
 	"gatehouse/provider/mail/mailtest"
 	"gatehouse/provider/seal"
 	"gatehouse/storage"
+	"gatehouse/storage/memory"
 )
 
 // Servers that send mail, and people who read it.
@@ -20,6 +21,8 @@ import (
 type mailed struct {
 	*server
 	post *mailtest.Store
+	// broken is what fails, on the memory store.
+	broken fault
 }
 
 // correspond boots a server on a backend on which everybody may make an account, and sign in by a link; changes may alter that.
@@ -35,6 +38,16 @@ func correspond(t *testing.T, backend string, changes ...func(*provider.Options)
 		o.SignUp, o.MagicLink = provider.SignUp{Mode: "open"}, true
 	}
 	m.server = startAs(t, backend, func(s *server) {
+		m.broken.op.Store("")
+		if store, ok := s.Store.(*memory.Store); ok {
+			store.Fault = func(op string) error {
+				if m.broken.op.Load().(string) == op {
+					m.broken.hit.Add(1)
+					return errDisk
+				}
+				return nil
+			}
+		}
 		m.post = mailtest.Watch(s.Store, ring)
 		s.Store = m.post
 	}, append([]func(*provider.Options){quickKeys, longSessions, withMail}, changes...)...)

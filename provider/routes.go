@@ -22,6 +22,10 @@ func (p *Provider) features() []web.Feature {
 	inProcess := ratelimit.New(ratelimit.Options{Store: ratelimit.NewMemory(maxLimitKeys), Now: o.Now})
 	shared := ratelimit.New(ratelimit.Options{Store: p.store, Now: o.Now})
 	post := letter.New(letter.Options{Tickets: p.tickets, Mailer: p.mail, Limiter: shared, PerAddress: o.Limits.ResetAddress, PerIP: o.Limits.MailIP})
+	var undo letter.Issuer // nothing is told without mail
+	if p.mail.On() {
+		undo = p.tickets
+	}
 	features := []web.Feature{
 		endpoint.New(endpoint.Options{
 			Engine: p.engine, Keys: p.keys, Sessions: p.sessions, Flows: p.flows, Store: p.store, Limiter: inProcess, Limits: o.Limits.endpoint(),
@@ -34,7 +38,7 @@ func (p *Provider) features() []web.Feature {
 		login.New(login.Options{
 			Store: p.store, Passwords: p.passwords, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Limiter: shared,
 			Limits:     login.Limits{AccountFailures: o.Limits.LoginAccount, MaxFailures: o.Limits.LoginFailures, IPFailures: o.Limits.LoginIP, NetFailures: o.Limits.LoginNet},
-			DeviceKeys: o.Seal.Derive("known-device", 32), Audit: p.audit, Now: o.Now,
+			DeviceKeys: o.Seal.Derive("known-device", 32), Tickets: undo, Audit: p.audit, Now: o.Now,
 			Upstreams: p.upstreams, NoPassword: o.NoPassword, SignIn: p.signIn, Factors: p.factors, Remember: o.Remember > 0,
 			Elsewhere: login.Elsewhere{SignUp: p.signUpOpen(), Recovery: p.mail.On() && !o.NoPassword, MailLink: p.mail.On() && o.MagicLink},
 		}),

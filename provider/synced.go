@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"gatehouse/storage"
 )
@@ -63,6 +64,11 @@ func (s syncedStore) EndUpstreamSessions(ctx context.Context, upstream, external
 
 func (s syncedStore) AdoptUser(ctx context.Context, emailKey string, i *storage.Identity) (*storage.User, error) {
 	u, err := s.Store.AdoptUser(ctx, emailKey, i)
+	return u, s.afterEnd(ctx, err)
+}
+
+func (s syncedStore) RevertUser(ctx context.Context, signature string, since time.Time) (*storage.User, error) {
+	u, err := s.Store.RevertUser(ctx, signature, since)
 	return u, s.afterEnd(ctx, err)
 }
 

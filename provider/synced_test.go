@@ -47,6 +47,14 @@ func TestEndsOfSessionsAreFollowed(t *testing.T) {
 		}
 		return err
 	}
+	revert := func(ctx context.Context, w *watched, signature string) error {
+		now := time.Now()
+		if err := w.CreateTicket(ctx, &storage.Ticket{Signature: "link", Kind: storage.TicketRevert, Subject: "ada", Created: now, Expires: now.Add(time.Hour)}); err != nil {
+			return err
+		}
+		_, err := w.RevertUser(ctx, signature, now)
+		return err
+	}
 	for what, test := range map[string]struct {
 		do   func(ctx context.Context, w *watched) error
 		want error
@@ -56,6 +64,8 @@ func TestEndsOfSessionsAreFollowed(t *testing.T) {
 		"EndSession":                {func(ctx context.Context, w *watched) error { return w.EndSession(ctx, "sid") }, nil, 1},
 		"AdoptUser":                 {func(ctx context.Context, w *watched) error { return adopt(ctx, w, "2") }, nil, 1},
 		"AdoptUser, tied":           {func(ctx context.Context, w *watched) error { return adopt(ctx, w, "1") }, storage.ErrExists, 0},
+		"RevertUser":                {func(ctx context.Context, w *watched) error { return revert(ctx, w, "link") }, nil, 1},
+		"RevertUser, missing":       {func(ctx context.Context, w *watched) error { return revert(ctx, w, "other") }, storage.ErrNotFound, 0},
 		"DeleteIdentity":            {func(ctx context.Context, w *watched) error { return w.DeleteIdentity(ctx, "ada", "google", "1", false) }, nil, 1},
 		"DeleteIdentity, missing":   {func(ctx context.Context, w *watched) error { return w.DeleteIdentity(ctx, "ada", "google", "2", false) }, storage.ErrNotFound, 0},
 		"EndUpstreamSessions":       {func(ctx context.Context, w *watched) error { return end(ctx, w, "1", 1) }, nil, 1},

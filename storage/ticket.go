@@ -62,6 +62,12 @@ type TicketStore interface {
 	Ticket(ctx context.Context, kind TicketKind, signature string) (*Ticket, error)
 	// ConsumeTicket is Ticket and marks it as used, in one transaction: of any number of callers exactly one gets it, the others ErrConsumed. A used ticket is kept until it expires.
 	ConsumeTicket(ctx context.Context, kind TicketKind, signature string) (*Ticket, error)
+	// RevertUser uses a ticket of TicketRevert and gives the account back to the address that the ticket was sent to, in one transaction: the user gets that address as a verified one, unless
+	// another user has it by now; the password goes, the epoch grows, the sessions end, as EndSession does, and everything of the user is revoked. Whatever was added at or after since goes: factors and
+	// identities, whether or not they are the last way in, and with a factor, or if none is left, the recovery codes; what is older stays. All other live tickets of the kind that were created at
+	// or after this one die, never older ones: whoever took the account over may have got some as well. It returns the user. Errors as ConsumeTicket, and then nothing has changed; ExistsError{"email"} if another user took the
+	// address at the same moment.
+	RevertUser(ctx context.Context, signature string, since time.Time) (*User, error)
 	// RevokeTickets kills all live tickets of a user of the given kinds, all kinds if none is given.
 	RevokeTickets(ctx context.Context, subject string, kinds ...TicketKind) error
 }

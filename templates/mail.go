@@ -30,9 +30,10 @@ const (
 	MailSignInNew       MailKind = "signin_new"       // a sign-in from a browser that was not seen before
 	MailFactorAdded     MailKind = "factor_added"     // an authenticator app or a passkey
 	MailFactorRemoved   MailKind = "factor_removed"
-	MailRecoveryUsed    MailKind = "recovery_used" // a recovery code took the place of the second factor
-	MailRefreshReuse    MailKind = "refresh_reuse" // an app's access was used twice: perhaps it was copied
-	MailDeleted         MailKind = "deleted"       // the account is gone
+	MailRecoveryCodes   MailKind = "recovery_codes" // new recovery codes took the place of the old ones
+	MailRecoveryUsed    MailKind = "recovery_used"  // a recovery code took the place of the second factor
+	MailRefreshReuse    MailKind = "refresh_reuse"  // an app's access was used twice: perhaps it was copied
+	MailDeleted         MailKind = "deleted"        // the account is gone
 )
 
 // mailForm is what the layout needs to know of a kind beside its words.
@@ -58,6 +59,7 @@ var mailForms = map[MailKind]mailForm{
 	MailSignInNew:       {greets: true, facts: true},
 	MailFactorAdded:     {greets: true, facts: true},
 	MailFactorRemoved:   {greets: true, facts: true},
+	MailRecoveryCodes:   {greets: true, facts: true},
 	MailRecoveryUsed:    {greets: true, facts: true},
 	MailRefreshReuse:    {greets: true, facts: true},
 	MailDeleted:         {greets: true, facts: true},
@@ -66,7 +68,7 @@ var mailForms = map[MailKind]mailForm{
 // MailKinds returns all kinds.
 func MailKinds() []MailKind {
 	return []MailKind{MailSignUp, MailExists, MailVerify, MailReset, MailMagic, MailInvite, MailEmailChange, MailEmailChanged, MailPasswordChanged, MailSignInNew,
-		MailFactorAdded, MailFactorRemoved, MailRecoveryUsed, MailRefreshReuse, MailDeleted}
+		MailFactorAdded, MailFactorRemoved, MailRecoveryCodes, MailRecoveryUsed, MailRefreshReuse, MailDeleted}
 }
 
 // NeedsLink tells whether a mail of the kind is of no use without a link that works.

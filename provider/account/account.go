@@ -277,16 +277,10 @@ func (a *Account) note(r *http.Request, u *storage.User, e activity.Event) {
 	a.Activity.Note(r.Context(), letter.From(r), u, e)
 }
 
-// revertible is a mail with the link that takes a change back; before is the user as it was. Without an address that the link could go to, and that the account could get back, there is none.
-func (a *Account) revertible(ctx context.Context, before *storage.User, kind templates.MailKind) *templates.Mail {
+// revertible is a mail with the link that takes a change back. Without an address that the link could go to, and that the account could get back, there is none.
+func (a *Account) revertible(ctx context.Context, before *storage.User, kind templates.MailKind, undo storage.Ticket) *templates.Mail {
 	if !a.mails() || !before.EmailVerified {
 		return nil
 	}
-	m := &templates.Mail{Kind: kind}
-	link, err := a.Tickets.Issue(ctx, storage.Ticket{Kind: storage.TicketRevert, Subject: before.Subject, Email: before.Email, EmailKey: before.EmailKey})
-	if err != nil {
-		return m // the change is done: the person is told of it, if without a link
-	}
-	m.Link, m.Life = link, a.Tickets.Life(storage.TicketRevert)
-	return m
+	return letter.Undoable(ctx, a.Tickets, kind, undo)
 }

@@ -29,16 +29,16 @@ func (a *Account) changeEmail(w http.ResponseWriter, r *http.Request, c *session
 		page.Email, page.EmailError = typed, wrong
 		return web.Render(w, r, http.StatusUnprocessableEntity, page)
 	}
-	if err := a.Post.Send(r, proof(r, c.User, address, key)); err != nil {
+	if err := a.Post.Send(r, proof(w, r, c.User, address, key)); err != nil {
 		return err
 	}
 	return back(w, r, interaction.ReturnProfile, "email_sent")
 }
 
 // proof is the letter with the link that proves an address.
-func proof(r *http.Request, u *storage.User, address, key string) letter.Letter {
+func proof(w http.ResponseWriter, r *http.Request, u *storage.User, address, key string) letter.Letter {
 	l := letter.Letter{
-		To: key, Counted: key, Lang: u.Locale, Ticket: storage.Ticket{Kind: storage.TicketEmail, Subject: u.Subject, Email: address, EmailKey: key},
+		To: key, Counted: key, Lang: u.Locale, Ticket: storage.Ticket{Kind: storage.TicketEmail, Subject: u.Subject, Email: address, EmailKey: key, Data: letter.Begun(w, r, nil, nil)},
 		Mail: templates.Mail{Kind: templates.MailEmailChange, Address: address},
 	}
 	if key == u.EmailKey {

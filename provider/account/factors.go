@@ -10,6 +10,7 @@ import (
 	"gatehouse/provider/activity"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/letter"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -112,7 +113,7 @@ func (a *Account) addPasskey(w http.ResponseWriter, r *http.Request, c *session.
 
 // enrolled ends an enrolment: the cookie changes, the session counts as one with a second factor, as that has just been shown, and whoever has no recovery codes gets some.
 func (a *Account) enrolled(w http.ResponseWriter, r *http.Request, c *session.Current, f *storage.Factor, method string) error {
-	a.note(r, c.User, activity.Event{Kind: activity.FactorEnrolled, Target: f.ID, Reason: string(f.Kind), Detail: f.Name})
+	a.note(r, c.User, activity.Event{Kind: activity.FactorEnrolled, Target: f.ID, Reason: string(f.Kind), Detail: f.Name, Mail: a.revertible(r.Context(), c.User, templates.MailFactorAdded, letter.Undo(c.User, f.Created))})
 	login, err := a.again(r.Context(), c.Session)
 	if err != nil {
 		return err
@@ -133,7 +134,7 @@ func (a *Account) enrolled(w http.ResponseWriter, r *http.Request, c *session.Cu
 	if left > 0 {
 		return back(w, r, interaction.ReturnSecurity, "factor")
 	}
-	return a.showCodes(w, r, c, templates.Say("account.done_first_factor"))
+	return a.showCodes(w, r, c, nil, templates.Say("account.done_first_factor"))
 }
 
 // codes asks whether to make new recovery codes; nobody has any without a factor.
@@ -154,16 +155,16 @@ func (a *Account) makeCodes(w http.ResponseWriter, r *http.Request, c *session.C
 	if len(factors) == 0 {
 		return web.Redirect(w, r, web.LocalURL(r, interaction.ReturnSecurity, nil))
 	}
-	return a.showCodes(w, r, c, templates.Say("account.done_codes"))
+	return a.showCodes(w, r, c, a.revertible(r.Context(), c.User, templates.MailRecoveryCodes, letter.UndoCodes(c.User)), templates.Say("account.done_codes"))
 }
 
-// showCodes makes recovery codes and shows them, once.
-func (a *Account) showCodes(w http.ResponseWriter, r *http.Request, c *session.Current, done templates.Text) error {
+// showCodes makes recovery codes and shows them, once. mail tells of them, nil if another mail does.
+func (a *Account) showCodes(w http.ResponseWriter, r *http.Request, c *session.Current, mail *templates.Mail, done templates.Text) error {
 	codes, err := a.Factors.Recovery.Generate(r.Context(), c.Session.Subject)
 	if err != nil {
 		return err
 	}
-	a.note(r, c.User, activity.Event{Kind: activity.RecoveryCodes})
+	a.note(r, c.User, activity.Event{Kind: activity.RecoveryCodes, Mail: mail})
 	page := templates.AccountCodes{AccountFrame: frame(r, c), Codes: codes}
 	page.Done = done
 	return web.Render(w, r, http.StatusOK, page)

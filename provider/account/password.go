@@ -10,6 +10,7 @@ import (
 	"gatehouse/provider/activity"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/letter"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -55,7 +56,7 @@ func (a *Account) savePassword(w http.ResponseWriter, r *http.Request, c *sessio
 	if err := a.startAgain(w, r, login); err != nil {
 		return err
 	}
-	a.note(r, c.User, activity.Event{Kind: activity.PasswordChanged, Mail: a.revertible(r.Context(), c.User, templates.MailPasswordChanged)})
+	a.note(r, c.User, activity.Event{Kind: activity.PasswordChanged, Mail: a.revertible(r.Context(), c.User, templates.MailPasswordChanged, letter.Undo(c.User, time.Time{}))})
 	return back(w, r, interaction.ReturnSecurity, "password")
 }
 

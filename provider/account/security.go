@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"gatehouse/provider/activity"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/letter"
 	"gatehouse/provider/session"
 	"gatehouse/provider/useragent"
 	"gatehouse/provider/web"
@@ -132,7 +134,9 @@ func (a *Account) removeFactor(w http.ResponseWriter, r *http.Request, c *sessio
 		page.Error = refused
 		return web.Render(w, r, http.StatusConflict, page)
 	}
-	a.note(r, c.User, activity.Event{Kind: activity.FactorRemoved, Target: f.ID, Reason: string(f.Kind), Detail: f.Name})
+	a.note(r, c.User, activity.Event{
+		Kind: activity.FactorRemoved, Target: f.ID, Reason: string(f.Kind), Detail: f.Name, Mail: a.revertible(r.Context(), c.User, templates.MailFactorRemoved, letter.Undo(c.User, time.Time{})),
+	})
 	if err := a.Sessions.Rotate(w, r); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"gatehouse/provider/audit"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/letter"
 	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -91,7 +92,11 @@ func (l *Login) submitEnrol(w http.ResponseWriter, r *http.Request) error {
 		l.Audit.Record(r.Context(), audit.Event{Name: "factor.failed", Actor: at.user.Subject, Target: "enrolment", Result: "failed", Reason: err.Error()})
 		return l.renderEnrol(w, r, at, http.StatusUnprocessableEntity, r.PostFormValue("pending"), problem)
 	}
-	l.SignIn.Note(r, at.user, activity.Event{Kind: activity.FactorEnrolled, Target: f.ID, Reason: string(f.Kind), Detail: f.Name})
+	event := activity.Event{Kind: activity.FactorEnrolled, Target: f.ID, Reason: string(f.Kind), Detail: f.Name}
+	if l.Tickets != nil && at.user.EmailVerified {
+		event.Mail = letter.Undoable(r.Context(), l.Tickets, templates.MailFactorAdded, letter.Undo(at.user, f.Created))
+	}
+	l.SignIn.Note(r, at.user, event)
 	codes, err := l.Factors.Recovery.Generate(r.Context(), at.user.Subject)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/provider/audit"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/letter"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/session"
 	"gatehouse/provider/signin"
@@ -72,7 +73,9 @@ type Options struct {
 	// DeviceKeys sign the cookie by which a browser that signed in before gets a failure counter of its own, so that strangers who guess cannot lock the
 	// account's owner out; the first key signs, all verify. Without keys every browser shares the account's counter.
 	DeviceKeys [][]byte
-	Audit      *audit.Log
+	// Tickets make the link in the mail about a new factor that says "it was not me"; nil if no mail can be sent.
+	Tickets letter.Issuer
+	Audit   *audit.Log
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }

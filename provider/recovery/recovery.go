@@ -26,6 +26,8 @@ type Store interface {
 	UserByLogin(ctx context.Context, key string) (*storage.User, string, error)
 	UpdateUser(ctx context.Context, subject string, change func(*storage.User) error) (*storage.User, error)
 	SetPassword(ctx context.Context, subject, encoded string) error
+	SetRecoveryCodes(ctx context.Context, subject string, hashes []string) error
+	RevertUser(ctx context.Context, signature string, since time.Time) (*storage.User, error)
 }
 
 // Passwords judges and encodes passwords; package credential does.

@@ -112,13 +112,8 @@ func (f *Recovery) afterReset(w http.ResponseWriter, r *http.Request, t *storage
 
 // revertible is a mail with a link that says "it was not me", without one if it cannot be made: what it tells of has happened.
 func (f *Recovery) revertible(ctx context.Context, user *storage.User, kind templates.MailKind) *templates.Mail {
-	mail := &templates.Mail{Kind: kind}
 	if f.NoMail || user.EmailKey == "" {
-		return mail
+		return &templates.Mail{Kind: kind}
 	}
-	link, err := f.Tickets.Issue(ctx, storage.Ticket{Kind: storage.TicketRevert, Subject: user.Subject, Email: user.Email, EmailKey: user.EmailKey})
-	if err == nil {
-		mail.Link, mail.Life = link, f.Tickets.Life(storage.TicketRevert)
-	}
-	return mail
+	return letter.Undoable(ctx, f.Tickets, kind, letter.Undo(user, time.Time{}))
 }

@@ -27,7 +27,7 @@ func (f *Recovery) startVerify(w http.ResponseWriter, r *http.Request) error {
 			Heading: templates.Say("recovery.verified_title"), Message: templates.Say("recovery.verify_done"), Next: web.LocalURL(r, "/account", nil), Button: templates.Say("recovery.to_account"),
 		})
 	}
-	l := letter.Letter{Lang: web.Lang(r), Ticket: storage.Ticket{Kind: storage.TicketVerify}, Mail: templates.Mail{Kind: templates.MailVerify}}
+	l := letter.Letter{Lang: web.Lang(r), Ticket: storage.Ticket{Kind: storage.TicketVerify, Data: letter.Begun(w, r, nil, nil)}, Mail: templates.Mail{Kind: templates.MailVerify}}
 	address(&l, user)
 	if err := f.Post.Send(r, l); err != nil {
 		return err
@@ -57,12 +57,37 @@ func (f *Recovery) findVerify(r *http.Request, token string) (*storage.Ticket, *
 	return t, user, nil
 }
 
+// mayVerify tells whether the request comes from somebody who wants the address to be the account's: the browser that asked for the link, or one that is signed in as the user. Anybody can
+// have a link mailed to a stranger, whose click would prove the stranger's address for an account that is not the stranger's (security rows 151 and 172).
+func (f *Recovery) mayVerify(r *http.Request, t *storage.Ticket) (bool, error) {
+	if letter.Here(r, t) {
+		return true, nil
+	}
+	current, err := f.Sessions.Current(r)
+	if err != nil {
+		return false, fmt.Errorf("read session: %w", err)
+	}
+	return current != nil && current.Session.Subject == t.Subject, nil
+}
+
+// signInFirst answers everybody else. The link is not used up.
+func signInFirst(w http.ResponseWriter, r *http.Request) error {
+	return web.Render(w, r, http.StatusForbidden, templates.Told{
+		Bad: true, Heading: templates.Say("recovery.verify_elsewhere_title"), Message: templates.Say("recovery.verify_elsewhere"), Next: web.LocalURL(r, "/account", nil), Button: templates.Say("recovery.sign_in"),
+	})
+}
+
 // askVerify serves GET of the link: a button.
 func (f *Recovery) askVerify(w http.ResponseWriter, r *http.Request) error {
 	token := r.URL.Query().Get("token")
 	t, user, err := f.findVerify(r, token)
 	if err != nil {
 		return deadLink(w, r, err, "/account")
+	}
+	if may, err := f.mayVerify(r, t); err != nil {
+		return err
+	} else if !may {
+		return signInFirst(w, r)
 	}
 	page := templates.Press{For: templates.PressVerify, Token: token, Heading: templates.Say("recovery.verify_title"), Button: templates.Say("recovery.verify_go")}
 	account := labelOf(user)
@@ -83,10 +108,15 @@ var errMoved = errors.New("the address has changed")
 func (f *Recovery) verify(w http.ResponseWriter, r *http.Request) error {
 	ctx, token := r.Context(), r.PostFormValue("token")
 	t, _, err := f.findVerify(r, token)
-	if err == nil {
-		t, err = f.Tickets.Consume(ctx, t.Kind, token)
-	}
 	if err != nil {
+		return deadLink(w, r, err, "/account")
+	}
+	if may, err := f.mayVerify(r, t); err != nil {
+		return err
+	} else if !may {
+		return signInFirst(w, r)
+	}
+	if t, err = f.Tickets.Consume(ctx, t.Kind, token); err != nil {
 		return deadLink(w, r, err, "/account")
 	}
 	var before storage.User

@@ -74,23 +74,17 @@ func (s *SignUp) confirm(w http.ResponseWriter, r *http.Request) error {
 			return web.Render(w, r, status, templates.SignUpConfirm{Token: token, Email: t.Email, Ask: true, Error: wrong})
 		}
 	}
-	if t, err = s.Tickets.Consume(r.Context(), storage.TicketSignUp, token); err != nil {
-		return s.gone(w, r, err)
-	}
-	if signature := t.Data[dataInvite]; signature != "" {
-		if _, err := s.Store.ConsumeTicket(r.Context(), storage.TicketInvite, signature); dead(err) {
-			return s.answer(w, r, errDeadInvite)
-		} else if err != nil {
-			return fmt.Errorf("use invitation: %w", err)
-		}
-	}
-	user, err := s.create(r, t)
-	if errors.Is(err, storage.ErrExists) {
+	user, err := s.admit(r, t)
+	switch {
+	case errors.Is(err, errDeadInvite):
+		return s.answer(w, r, errDeadInvite)
+	case errors.Is(err, storage.ErrExists):
+		s.useUp(r, storage.TicketSignUp, t.Signature)
 		return s.taken(w, r, t.Email)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
+	s.useUp(r, storage.TicketSignUp, t.Signature)
 	if !here {
 		return web.Render(w, r, http.StatusOK, templates.Told{
 			Heading: templates.Say("signup.done_title"), Message: templates.Say("signup.done", "Address", t.Email), Next: web.LocalURL(r, "/account", nil), Button: templates.Say("login.submit"),
@@ -121,19 +115,49 @@ func (s *SignUp) wrong(w http.ResponseWriter, r *http.Request, t *storage.Ticket
 	return text, 0, nil
 }
 
-// createInvited makes the account of somebody to whom the invitation was mailed: who has its link has the address.
-func (s *SignUp) createInvited(w http.ResponseWriter, r *http.Request, v *visit, e entry, encoded string) error {
-	if _, err := s.Tickets.Consume(r.Context(), storage.TicketInvite, v.token); dead(err) {
-		return s.answer(w, r, errDeadInvite)
-	} else if err != nil {
-		return err
+// admit makes the account of a sign-up. An invitation for one address is used up once the account is there, which is one under any race, because the address is: whatever fails before costs
+// nobody the link. One that is for no address counts the accounts itself and has to be used up first.
+func (s *SignUp) admit(r *http.Request, t *storage.Ticket) (*storage.User, error) {
+	signature := t.Data[dataInvite]
+	if signature == "" {
+		return s.create(r, t)
 	}
-	t := s.pending(w, r, v, e, encoded)
-	user, err := s.create(r, &t)
-	if errors.Is(err, storage.ErrExists) {
-		return s.taken(w, r, e.email)
+	invite, err := s.Store.Ticket(r.Context(), storage.TicketInvite, signature)
+	bound := err == nil && invite.EmailKey != "" && invite.EmailKey == t.EmailKey
+	if err == nil && !bound {
+		_, err = s.Store.ConsumeTicket(r.Context(), storage.TicketInvite, signature)
+	}
+	if dead(err) {
+		return nil, errDeadInvite
 	}
 	if err != nil {
+		return nil, fmt.Errorf("use invitation: %w", err)
+	}
+	user, err := s.create(r, t)
+	if err == nil && bound {
+		s.useUp(r, storage.TicketInvite, signature)
+	}
+	return user, err
+}
+
+// useUp consumes a link once its account is there. If that fails the account stands: the link can make no second one, as the address is taken.
+func (s *SignUp) useUp(r *http.Request, kind storage.TicketKind, signature string) {
+	if _, err := s.Store.ConsumeTicket(r.Context(), kind, signature); err != nil && !dead(err) {
+		web.Annotate(r, "outcome", "a link of a sign-up is not used up")
+	}
+}
+
+// createInvited makes the account of somebody to whom the invitation was mailed: who has its link has the address.
+func (s *SignUp) createInvited(w http.ResponseWriter, r *http.Request, v *visit, e entry, encoded string) error {
+	t := s.pending(w, r, v, e, encoded)
+	user, err := s.admit(r, &t)
+	switch {
+	case errors.Is(err, errDeadInvite):
+		return s.answer(w, r, errDeadInvite)
+	case errors.Is(err, storage.ErrExists):
+		s.useUp(r, storage.TicketInvite, v.invite.Signature)
+		return s.taken(w, r, e.email)
+	case err != nil:
 		return err
 	}
 	return letter.Enter(w, r, s.SignIn, &t, signin.Proof{User: user, AMR: []string{"pwd"}, ACR: "1"})

@@ -23,6 +23,7 @@ import (
 type Store interface {
 	UserByLogin(ctx context.Context, key string) (*storage.User, string, error)
 	CreateUser(ctx context.Context, u *storage.User, password string) error
+	Ticket(ctx context.Context, kind storage.TicketKind, signature string) (*storage.Ticket, error)
 	ConsumeTicket(ctx context.Context, kind storage.TicketKind, signature string) (*storage.Ticket, error)
 }
 
@@ -37,7 +38,6 @@ type Passwords interface {
 // Tickets reads links; package ticket does.
 type Tickets interface {
 	Look(ctx context.Context, kind storage.TicketKind, token string) (*storage.Ticket, error)
-	Consume(ctx context.Context, kind storage.TicketKind, token string) (*storage.Ticket, error)
 	Life(kind storage.TicketKind) time.Duration
 }
 

@@ -25,14 +25,22 @@ func peopleWritesWith(ctx context.Context, f *fixture, h *home) map[string]func(
 		"UseRecoveryCode":  func() error { _, err := f.UseRecoveryCode(ctx, subject, "a"); return err },
 		"CreateTicket":     func() error { return f.CreateTicket(ctx, f.unsavedTicket(storage.TicketEmail, h.user)) },
 		"ConsumeTicket":    func() error { _, err := f.ConsumeTicket(ctx, h.ticket.Kind, h.ticket.Signature); return err },
-		"RevokeTickets":    func() error { return f.RevokeTickets(ctx, subject) },
-		"QueueMail":        func() error { return f.QueueMail(ctx, f.unsavedMail(0)) },
-		"ClaimMails":       func() error { _, err := f.ClaimMails(ctx, now, time.Minute, 10); return err },
-		"RetryMail":        func() error { return f.RetryMail(ctx, name("mail"), now) },
-		"FinishMail":       func() error { return f.FinishMail(ctx, name("mail")) },
-		"AddActivity":      func() error { return f.AddActivity(ctx, f.unsavedActivity(subject)) },
-		"CreateDevice":     func() error { return f.CreateDevice(ctx, f.unsavedDevice(subject)) },
-		"UseDevice":        func() error { _, err := f.UseDevice(ctx, subject, "old", "new", now); return err },
-		"DeleteDevice":     func() error { return f.DeleteDevice(ctx, subject, "") },
+		"RevertUser": func() error {
+			n := f.unsavedTicket(storage.TicketRevert, h.user)
+			if err := f.CreateTicket(bg, n); err != nil {
+				return err
+			}
+			_, err := f.RevertUser(ctx, n.Signature, now)
+			return err
+		},
+		"RevokeTickets": func() error { return f.RevokeTickets(ctx, subject) },
+		"QueueMail":     func() error { return f.QueueMail(ctx, f.unsavedMail(0)) },
+		"ClaimMails":    func() error { _, err := f.ClaimMails(ctx, now, time.Minute, 10); return err },
+		"RetryMail":     func() error { return f.RetryMail(ctx, name("mail"), now) },
+		"FinishMail":    func() error { return f.FinishMail(ctx, name("mail")) },
+		"AddActivity":   func() error { return f.AddActivity(ctx, f.unsavedActivity(subject)) },
+		"CreateDevice":  func() error { return f.CreateDevice(ctx, f.unsavedDevice(subject)) },
+		"UseDevice":     func() error { _, err := f.UseDevice(ctx, subject, "old", "new", now); return err },
+		"DeleteDevice":  func() error { return f.DeleteDevice(ctx, subject, "") },
 	}
 }

@@ -38,6 +38,7 @@ func hostileLookups(t *testing.T, f *fixture, s string) {
 		"UseRecoveryCodeOf":  func() error { _, err := f.UseRecoveryCode(bg, s, "a"); return err },
 		"Ticket":             func() error { _, err := f.Ticket(bg, storage.TicketReset, s); return err },
 		"ConsumeTicket":      func() error { _, err := f.ConsumeTicket(bg, storage.TicketReset, s); return err },
+		"RevertUser":         func() error { _, err := f.RevertUser(bg, s, f.clock.Now()); return err },
 		"UseDevice":          func() error { _, err := f.UseDevice(bg, u.Subject, s, "next", f.clock.Now()); return err },
 		"UseDeviceOf":        func() error { _, err := f.UseDevice(bg, s, "old", "next", f.clock.Now()); return err },
 		"FailPassword":       func() error { _, err := f.FailPassword(bg, s, f.clock.Now()); return err },

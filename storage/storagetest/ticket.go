@@ -11,6 +11,8 @@ func testTickets(t *testing.T, open Opener) {
 	newFixture(t, open).run(t, []rule{
 		{"RoundTrip", ticketRoundTrip}, {"MissingUserAndTakenSignature", ticketRefused}, {"Row45KindsAreApart", ticketKinds},
 		{"WorksOnce", ticketOnce}, {"ExpiresWithoutAUse", ticketExpires}, {"DiesWithTheEpoch", ticketEpoch}, {"RevertOutlivesTheEpoch", ticketRevert},
+		{"RevertGivesTheAccountBack", revertAll}, {"RevertKillsYoungerOnesOnly", revertYounger}, {"RevertWorksOnce", revertOnce}, {"RevertLeavesATakenAddress", revertTaken},
+		{"RevertTakesTheLastWayIn", revertLastWay},
 		{"Row144NewOneKillsTheOlder", ticketCrowd}, {"FiveLiveOfAnAddress", ticketCrowdAddress}, {"NobodysHaveNoLimit", ticketNobody},
 		{"UsedOnesTakeNoRoom", ticketUsedStays}, {"Revoke", ticketRevoke}, {"CopiesAreApart", ticketCopies},
 	})
