@@ -81,7 +81,7 @@ func TestBrowserAccountPages(t *testing.T) {
 				at(m.server, b, "")
 				b.Says("countess@example.com")
 				at(m.server, b, "/activity")
-				b.Says("Profile changed", "E-mail address changed", "Example App disconnected")
+				b.Says("E-mail address changed", "Example App disconnected")
 				b.Silent()
 			})
 		}

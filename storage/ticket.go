@@ -41,12 +41,14 @@ const (
 // Outlives tells whether tickets of the kind work on under another epoch. "It was not me" must: whoever has taken an account over changes its password next.
 func (k TicketKind) Outlives() bool { return k == TicketRevert }
 
-// Live is how many tickets of the kind a user, or an address without a user, may have at once; a new one pushes the oldest out. A new link that lets somebody
-// in makes the older ones worthless (security row 144).
+// Live is how many tickets of the kind a user, or an address without a user, may have at once; a new one pushes the oldest out. A new link to a new password makes the older ones
+// worthless (security row 144). A link that signs in works only in the browser that asked for it, and a stranger who asks for one must not end the owner's.
 func (k TicketKind) Live() int {
 	switch k {
 	case TicketSignUp, TicketInvite, TicketRevert:
 		return 5
+	case TicketMagic:
+		return 3
 	}
 	return 1
 }

@@ -32,6 +32,7 @@ type Store interface {
 	storage.ActivityStore
 	IdentitiesOf(ctx context.Context, subject string) ([]*storage.Identity, error)
 	SetPassword(ctx context.Context, subject, encoded string) error
+	RevokeTickets(ctx context.Context, subject string, kinds ...storage.TicketKind) error
 }
 
 // Tickets makes links; package ticket does.

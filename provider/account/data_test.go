@@ -208,6 +208,43 @@ func TestSessionsAreEndedOneOrAll(t *testing.T) {
 	})
 }
 
+func TestRow182SignedOutEverywhereLeavesNoTrustedDeviceAndNoLinkIn(t *testing.T) {
+	onEveryStore(t, func(s *server) {
+		kinds := []storage.TicketKind{storage.TicketReset, storage.TicketRecovery, storage.TicketMagic, storage.TicketVerify, storage.TicketEmail, storage.TicketRevert}
+		for _, subject := range []string{"alice", "bob"} {
+			u := s.user(subject)
+			s.must(s.store.CreateDevice(s.Context(), &storage.Device{ID: "d-" + subject, Subject: subject, CookieHash: "h-" + subject, Epoch: u.Epoch, Created: s.now, LastUsed: s.now, Expires: s.now.Add(time.Hour)}))
+			for _, kind := range kinds {
+				s.must(s.store.CreateTicket(s.Context(), &storage.Ticket{Signature: string(kind) + "-" + subject, Kind: kind, Subject: subject, EmailKey: u.EmailKey, Epoch: u.Epoch, Created: s.now, Expires: s.now.Add(time.Hour)}))
+			}
+		}
+		left := func(subject string) (n int) {
+			devices, err := s.store.DevicesOf(s.Context(), subject)
+			s.must(err)
+			for _, kind := range kinds {
+				if _, err := s.store.Ticket(s.Context(), kind, string(kind)+"-"+subject); err == nil {
+					n++
+				}
+			}
+			return n + len(devices)
+		}
+		b := s.signedIn("alice")
+		page := b.Get(base + "/account/sessions")
+		if b.Submit(page, "others", nil); left("alice") != 7 {
+			s.Error("signing out the others takes links or devices")
+		}
+		if p := b.Submit(page, "all", nil); p.Status != http.StatusOK {
+			s.Fatalf("status %d", p.Status)
+		}
+		if _, err := s.store.Ticket(s.Context(), storage.TicketRevert, "revert-alice"); err != nil || left("alice") != 1 {
+			s.Errorf("%d devices and links are left, want the one that takes a change back: %v", left("alice"), err)
+		}
+		if left("bob") != 7 {
+			s.Error("somebody else lost a link or a device")
+		}
+	})
+}
+
 func TestEveryClaimThatCanBeOwnHasAFieldWithWords(t *testing.T) {
 	s := start(t, func(o *account.Options) { o.Editable = claims.Own })
 	b := s.signedIn("alice")
@@ -237,9 +274,9 @@ func TestEveryOutcomeHasWords(t *testing.T) {
 func TestHistoryTellsEverythingThatIsShown(t *testing.T) {
 	onEveryStore(t, func(s *server) {
 		kinds := []string{
-			activity.AccountCreated, activity.AccountReverted, activity.ConsentGranted, activity.ConsentRevoked, activity.DataExported, activity.DeviceForgotten, activity.DeviceTrusted, activity.EmailChanged,
-			activity.EmailVerified, activity.FactorEnrolled, activity.FactorRemoved, activity.FactorRenamed, activity.IdentityLinked, activity.IdentityUnlinked, activity.LoginOK, activity.PasswordChanged,
-			activity.PasswordReset, activity.ProfileChanged, activity.RecoveryCodes, activity.RecoveryUsed, activity.SessionEnded, activity.TermsAccepted, activity.TokenReused, "of.the.future",
+			activity.AccountCreated, activity.AccountReverted, activity.ConsentRevoked, activity.DataExported, activity.DeviceForgotten, activity.DeviceTrusted, activity.EmailChanged,
+			activity.EmailVerified, activity.FactorEnrolled, activity.FactorRemoved, activity.IdentityLinked, activity.IdentityUnlinked, activity.LoginOK, activity.PasswordChanged,
+			activity.PasswordReset, activity.RecoveryCodes, activity.RecoveryUsed, activity.SessionEnded, activity.TermsAccepted, activity.TokenReused, "of.the.future",
 		}
 		for i, kind := range kinds {
 			s.must(s.store.AddActivity(s.Context(), &storage.Activity{

@@ -14,12 +14,12 @@ import (
 
 // words are the texts of the kinds of activity; those of apps name the app.
 var words = map[string]string{
-	activity.AccountCreated: "account.did_account_created", activity.AccountReverted: "account.did_account_reverted", activity.ConsentGranted: "account.did_consent_granted",
+	activity.AccountCreated: "account.did_account_created", activity.AccountReverted: "account.did_account_reverted",
 	activity.ConsentRevoked: "account.did_consent_revoked", activity.DataExported: "account.did_data_exported", activity.DeviceForgotten: "account.did_device_forgotten",
 	activity.DeviceTrusted: "account.did_device_trusted", activity.EmailChanged: "account.did_email_changed", activity.EmailVerified: "account.did_email_verified",
-	activity.FactorEnrolled: "account.did_factor_enrolled", activity.FactorRemoved: "account.did_factor_removed", activity.FactorRenamed: "account.did_factor_renamed",
+	activity.FactorEnrolled: "account.did_factor_enrolled", activity.FactorRemoved: "account.did_factor_removed",
 	activity.IdentityLinked: "account.did_identity_linked", activity.IdentityUnlinked: "account.did_identity_unlinked", activity.LoginOK: "account.did_login_ok",
-	activity.PasswordChanged: "account.did_password_changed", activity.PasswordReset: "account.did_password_reset", activity.ProfileChanged: "account.did_profile_changed",
+	activity.PasswordChanged: "account.did_password_changed", activity.PasswordReset: "account.did_password_reset",
 	activity.RecoveryCodes: "account.did_recovery_codes", activity.RecoveryUsed: "account.did_recovery_used", activity.SessionEnded: "account.did_session_ended",
 	activity.TermsAccepted: "account.did_terms_accepted", activity.TokenReused: "account.did_token_reused",
 }
@@ -58,7 +58,7 @@ func happened(kind, app string) templates.Text {
 		if app != "" {
 			id = "account.did_login_app"
 		}
-	case activity.ConsentGranted, activity.ConsentRevoked, activity.TokenReused:
+	case activity.ConsentRevoked, activity.TokenReused:
 	default:
 		app = ""
 	}

@@ -50,6 +50,20 @@ func device(s *storage.Session) templates.DeviceView {
 	return view
 }
 
+// waysBack are the links that let somebody in, or change what the account is reached by. The one that takes a change back is the owner's defence and stays.
+var waysBack = []storage.TicketKind{storage.TicketReset, storage.TicketRecovery, storage.TicketMagic, storage.TicketVerify, storage.TicketEmail}
+
+// closeWays takes from whoever is to be signed out everywhere what would make the way back in easier: trusted devices and pending links.
+func (a *Account) closeWays(ctx context.Context, subject string) error {
+	if err := a.Store.DeleteDevice(ctx, subject, ""); err != nil {
+		return fmt.Errorf("forget devices: %w", err)
+	}
+	if err := a.Store.RevokeTickets(ctx, subject, waysBack...); err != nil {
+		return fmt.Errorf("revoke links: %w", err)
+	}
+	return nil
+}
+
 // endSession signs out one device, all others, or all of them.
 func (a *Account) endSession(w http.ResponseWriter, r *http.Request, c *session.Current) error {
 	id, scope := r.PostFormValue("session"), r.PostFormValue("scope")
@@ -59,6 +73,11 @@ func (a *Account) endSession(w http.ResponseWriter, r *http.Request, c *session.
 	}
 	if scope == "" && !slices.ContainsFunc(rows, func(s *storage.Session) bool { return s.ID == id }) {
 		return web.NotFound() // over meanwhile, or somebody else's (security row 166)
+	}
+	if scope == "all" {
+		if err := a.closeWays(r.Context(), c.Session.Subject); err != nil {
+			return err
+		}
 	}
 	for _, row := range rows {
 		if row.ID == c.Session.ID || scope == "" && row.ID != id {

@@ -99,6 +99,20 @@ func TestEveryKindTellsWhomTheTableSays(t *testing.T) {
 	}
 }
 
+// Row 182: whoever has a stolen session cannot push the sign-ins out of the bounded history with what can be repeated without end.
+func TestRow182WhatCanBeRepeatedWithoutEndIsNotInTheHistory(t *testing.T) {
+	s := newStage(t)
+	for _, kind := range []string{ProfileChanged, FactorRenamed} {
+		s.log.Note(t.Context(), Where{}, s.user, Event{Kind: kind})
+		if !strings.Contains(s.out.String(), kind) {
+			t.Errorf("%s is not in the audit log", kind)
+		}
+	}
+	if lines := s.lines(); len(lines) != 0 {
+		t.Errorf("shown %+v", lines)
+	}
+}
+
 func TestFailureIsForTheAuditLogAlone(t *testing.T) {
 	s := newStage(t)
 	for _, e := range []Event{{Kind: "login.failed", Result: "failed"}, {Kind: PasswordChanged, Result: "failed", Reason: "blocklist"}, {Kind: LoginOK, Result: "failed", Mail: &templates.Mail{Kind: templates.MailSignInNew}}} {

@@ -7,7 +7,6 @@ const (
 	AccountCreated   = "account.created"
 	AccountDeleted   = "account.deleted"
 	AccountReverted  = "account.reverted" // somebody said "it was not me"
-	ConsentGranted   = "consent.granted"
 	ConsentRevoked   = "consent.revoked"
 	DataExported     = "data.exported" // the person, or somebody who passes for the person, has a copy of everything
 	DeviceForgotten  = "device.forgotten"
@@ -40,12 +39,11 @@ type rule struct {
 }
 
 // rules are the kinds that are more than a line of the audit log. What anybody can cause without being let in is not among those that are shown: the list is bounded, and
-// somebody who guesses passwords would push the sign-ins out of it.
+// somebody who guesses passwords would push the sign-ins out of it. Nor is what a stolen session can repeat as often as it likes: new names of the person and of factors.
 var rules = map[string]rule{
 	AccountCreated:   {shown: true},
 	AccountDeleted:   {mail: templates.MailDeleted},
 	AccountReverted:  {shown: true},
-	ConsentGranted:   {shown: true},
 	ConsentRevoked:   {shown: true},
 	DataExported:     {shown: true},
 	DeviceForgotten:  {shown: true},
@@ -54,13 +52,11 @@ var rules = map[string]rule{
 	EmailVerified:    {shown: true},
 	FactorEnrolled:   {shown: true, mail: templates.MailFactorAdded},
 	FactorRemoved:    {shown: true, mail: templates.MailFactorRemoved},
-	FactorRenamed:    {shown: true},
 	IdentityLinked:   {shown: true},
 	IdentityUnlinked: {shown: true},
 	LoginOK:          {shown: true},
 	PasswordChanged:  {shown: true, mail: templates.MailPasswordChanged},
 	PasswordReset:    {shown: true, mail: templates.MailPasswordChanged},
-	ProfileChanged:   {shown: true},
 	RecoveryCodes:    {shown: true},
 	RecoveryUsed:     {shown: true, mail: templates.MailRecoveryUsed},
 	SessionEnded:     {shown: true},

@@ -35,7 +35,7 @@ type Options struct {
 	Tickets Tickets
 	Mailer  Mailer
 	Limiter *ratelimit.Limiter
-	// PerAddress and PerIP bound the letters to one address and those that one peer asks for. Over them nothing is sent, and nobody is told.
+	// PerAddress and PerIP bound the letters of one kind to one address, and those of all kinds that one peer asks for. Over them nothing is sent, and nobody is told.
 	PerAddress, PerIP ratelimit.Limit
 }
 
@@ -49,7 +49,8 @@ func New(o Options) *Post { return &Post{o} }
 type Letter struct {
 	// To is the address that is stored of the person; empty for nobody.
 	To string
-	// Counted names the address in the limit: its key, or what was typed if nobody has it.
+	// Counted names the address in the limit: its key, or what was typed if nobody has it. Letters of different kinds of ticket are counted apart, so that what strangers ask for uses up
+	// nothing that only somebody who is signed in can.
 	Counted string
 	// Lang is the language that the person reads.
 	Lang string
@@ -61,12 +62,17 @@ type Letter struct {
 	Promised bool
 }
 
-// Send sends a letter, or does the same work in the same order and sends nothing: to nobody, and over a limit (security row 136).
+// Send sends a letter, or does the same work in the same order and sends nothing: to nobody, and over the limit of an address (security row 136). For a peer over its own limit it does
+// nothing at all, whoever the letter is for: that tells nothing, and neither rows nor the address's letters are the peer's to use up.
 func (p *Post) Send(r *http.Request, l Letter) error {
 	allowed := l.Promised
 	if !allowed {
-		var err error
-		if allowed, err = p.allowed(r, l.Counted); err != nil {
+		peer, err := p.take(r, "mail\nip\n"+web.PeerKey(r), p.PerIP)
+		if err != nil || !peer {
+			return err
+		}
+		sum := sha256.Sum256([]byte(l.Counted)) // people type passwords into the wrong field
+		if allowed, err = p.take(r, "mail\naddress\n"+string(l.Ticket.Kind)+"\n"+base64.RawURLEncoding.EncodeToString(sum[:]), p.PerAddress); err != nil {
 			return err
 		}
 	}
@@ -90,21 +96,16 @@ func (p *Post) Send(r *http.Request, l Letter) error {
 	return nil
 }
 
-// allowed counts a letter against both limits.
-func (p *Post) allowed(r *http.Request, counted string) (bool, error) {
-	peer, _, err := p.Limiter.Take(r.Context(), "mail\nip\n"+web.PeerKey(r), p.PerIP)
+// take counts a letter against a limit.
+func (p *Post) take(r *http.Request, key string, limit ratelimit.Limit) (bool, error) {
+	allowed, _, err := p.Limiter.Take(r.Context(), key, limit)
 	if err != nil {
-		return false, fmt.Errorf("limit mail of peer: %w", err)
+		return false, fmt.Errorf("limit mail: %w", err)
 	}
-	sum := sha256.Sum256([]byte(counted)) // people type passwords into the wrong field
-	address, _, err := p.Limiter.Take(r.Context(), "mail\naddress\n"+base64.RawURLEncoding.EncodeToString(sum[:]), p.PerAddress)
-	if err != nil {
-		return false, fmt.Errorf("limit mail to address: %w", err)
-	}
-	if !peer || !address {
+	if !allowed {
 		web.Annotate(r, "outcome", "no mail: over a limit")
 	}
-	return peer && address, nil
+	return allowed, nil
 }
 
 func (p *Post) feign(ctx context.Context, l Letter) error {

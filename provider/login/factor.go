@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"gatehouse/provider/activity"
@@ -35,7 +36,7 @@ type Factors struct {
 	}
 	// Tries is how many codes one sign-in may try; 0 means five.
 	Tries int
-	// PerUser and PerIP limit wrong codes for one user and from one address, whatever the number of sign-ins.
+	// PerUser limits an app's wrong codes for one user, and PerIP all that is wrong from one address, whatever the number of sign-ins.
 	PerUser, PerIP ratelimit.Limit
 }
 
@@ -145,16 +146,19 @@ func (l *Login) submitFactor(w http.ResponseWriter, r *http.Request) error {
 	if over, err := l.countTry(w, r, at); over || err != nil {
 		return err
 	}
-	counters := []counter{{"factor\n" + at.user.Subject, l.Factors.PerUser}, {"factor\nip\n" + web.PeerKey(r), l.Factors.PerIP}}
-	retry, err := l.count(r.Context(), counters...)
-	if err != nil {
-		return err
+	kind := l.kindOf(r)
+	counters := l.guessCounters(r, at.user, kind)
+	for _, c := range counters { // the address first: one over its limit takes nothing from the user
+		retry, err := l.count(r.Context(), c)
+		if err != nil {
+			return err
+		}
+		if retry > 0 {
+			l.Audit.Record(r.Context(), audit.Event{Name: "factor.throttled", Target: at.user.Subject, Result: "denied"})
+			return l.renderFactor(w, r, at, http.StatusTooManyRequests, templates.Say("factor.wait", "Time", retryAfter(w, retry)))
+		}
 	}
-	if retry > 0 {
-		l.Audit.Record(r.Context(), audit.Event{Name: "factor.throttled", Target: at.user.Subject, Result: "denied"})
-		return l.renderFactor(w, r, at, http.StatusTooManyRequests, templates.Say("factor.wait", "Time", retryAfter(w, retry)))
-	}
-	amr, problem, err := l.prove(r, at)
+	amr, problem, err := l.prove(r, at, kind)
 	if err != nil {
 		return err
 	}
@@ -169,6 +173,34 @@ func (l *Login) submitFactor(w http.ResponseWriter, r *http.Request) error {
 	proof := signin.ProofOf(at.half, at.user, amr...)
 	proof.Trust = r.PostFormValue("trust") == "1" && !signin.Sensitive(at.flow)
 	return l.answer(w, r, l.SignIn.Complete(w, r, at.flow, proof))
+}
+
+// The kinds of answer to the second question.
+const (
+	kindTOTP     = "totp"
+	kindRecovery = "recovery"
+	kindPasskey  = "passkey"
+)
+
+// kindOf tells what was sent.
+func (l *Login) kindOf(r *http.Request) string {
+	switch {
+	case r.PostFormValue("response") != "" && l.Factors.Passkeys != nil:
+		return kindPasskey
+	case credential.IsRecoveryCode(r.PostFormValue("code")):
+		return kindRecovery
+	}
+	return kindTOTP
+}
+
+// guessCounters are the limits of an answer. An app's code is short and is counted for the user as well (security row 155), under the epoch: a new password, which ends the guessing of whoever
+// knows the old one, begins a new count. Passkeys and recovery codes cannot be guessed, so that somebody who tries codes does not keep the owner from using one.
+func (l *Login) guessCounters(r *http.Request, user *storage.User, kind string) []counter {
+	counters := []counter{{"factor\nip\n" + web.PeerKey(r), l.Factors.PerIP}}
+	if kind == kindTOTP {
+		counters = append(counters, counter{"factor\n" + user.Subject + "\n" + strconv.FormatInt(user.Epoch, 10), l.Factors.PerUser})
+	}
+	return counters
 }
 
 // countTry counts a try before it is looked at, so that many at once are not more than one after the other. over: it was one too many, and the browser was answered.
@@ -202,18 +234,15 @@ func (l *Login) countTry(w http.ResponseWriter, r *http.Request, at *waiting) (o
 }
 
 // prove looks at what was sent. A problem is for the person; an error is none of theirs.
-func (l *Login) prove(r *http.Request, at *waiting) (amr []string, problem templates.Text, err error) {
+func (l *Login) prove(r *http.Request, at *waiting, kind string) (amr []string, problem templates.Text, err error) {
 	ctx, code := r.Context(), r.PostFormValue("code")
-	kind := "totp"
 	switch {
-	case r.PostFormValue("response") != "" && l.Factors.Passkeys != nil:
+	case kind == kindPasskey:
 		var a *credential.Assertion
-		kind = "passkey"
 		if a, err = l.Factors.Passkeys.FinishFactor(ctx, at.user, at.flow.ID, r.PostFormValue("state"), r.PostFormValue("response")); err == nil {
 			amr = a.AMR()
 		}
-	case credential.IsRecoveryCode(code):
-		kind = "recovery"
+	case kind == kindRecovery:
 		if _, err = l.Factors.Recovery.Use(ctx, at.user.Subject, code); err == nil {
 			amr = []string{"otp"}
 		}
@@ -228,7 +257,7 @@ func (l *Login) prove(r *http.Request, at *waiting) (amr []string, problem templ
 	switch {
 	case err == nil:
 		l.Audit.Record(ctx, event)
-		if kind == "recovery" {
+		if kind == kindRecovery {
 			l.SignIn.Note(r, at.user, activity.Event{Kind: activity.RecoveryUsed})
 		}
 		return amr, templates.Text{}, nil

@@ -25,7 +25,7 @@ func peopleRaces() []race {
 		{"CreateFactorAgainstDeleteUser", false, raceFactorAndDeleteUser},
 		{"ConsumeTicket", true, raceConsumeTicket},
 		{"ConsumeTicketAgainstSetPassword", false, raceTicketAndPassword},
-		{"CreateTicketLeavesOne", false, raceCreateTicket},
+		{"CreateTicketLeavesAsManyAsMayBe", false, raceCreateTicket},
 		{"UseDevice", true, raceUseDevice},
 		{"CreateDeviceAtTheLimit", false, raceDeviceLimit},
 		{"ClaimMails", false, raceClaimMails},

@@ -180,7 +180,7 @@ func ticketCrowd(t *testing.T, f *fixture) {
 		}
 	}
 	f.wantTicket(t, "a neighbour's", spared, nil)
-	first, second := f.ticket(t, storage.TicketMagic, u), f.ticket(t, storage.TicketMagic, u)
+	first, second := f.ticket(t, storage.TicketReset, u), f.ticket(t, storage.TicketReset, u)
 	f.wantTicket(t, "the older one of the same moment", first, storage.ErrNotFound)
 	f.wantTicket(t, "the newer one of the same moment", second, nil)
 }
