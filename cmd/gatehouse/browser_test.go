@@ -134,9 +134,12 @@ func TestNewcomerInARealBrowser(t *testing.T) {
 			b.Await("#login") // the provider's session is over too
 			p.signIn(b)
 			b.Await("#logout")
-			b.Says("Dana Mercer Moss", "Gatehouse playground")
+			b.Says("Dana Mercer Moss")
+			b.Open(p.url + "/account/apps")
+			b.Says("Gatehouse playground")
 			b.ClickOn("form[action$='/account/disconnect'] button") // the next round is asked for consent again
 			b.Until(`document.body.innerText.includes("No app has access to your account.")`)
+			b.Open(p.url + "/account")
 			b.Click("sign-out")
 			b.Until(`document.body.innerText.includes("You are signed out")`)
 			b.Open(p.url + "/account")

@@ -59,7 +59,10 @@ func (a *apps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		hold := a.hold
 		a.mu.Unlock()
 		if hold != nil {
-			<-hold
+			select {
+			case <-hold:
+			case <-r.Context().Done(): // the browser is gone, or the test failed
+			}
 		}
 	case "/leave": // a form of the application that signs out by POST
 		body = `<form method="post" action="` + a.url + `/oauth2/logout">`

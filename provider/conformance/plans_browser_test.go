@@ -17,7 +17,7 @@ func TestPlanThirdPartyInitiatedLogin(t *testing.T) {
 		for _, uri := range []string{"/initiate", "/begin?rp_x=1"} {
 			c, b := s.registered(metadata{"initiate_login_uri": "{rp}" + uri}), s.browser()
 			b.authorize(c.client, plain).code()
-			account := b.visit(s.URL + "/account")
+			account := b.visit(s.URL + "/account/apps")
 			link := account.element(func(n *html.Node) bool { return strings.HasPrefix(attr(n, "href"), s.folder()+uri) })
 			if link == nil {
 				s.Fatalf("the account page does not lead to the app: %d %s", account.Status, account.Body)

@@ -121,7 +121,7 @@ var table = []mutant{
 	{"L8", "the browser goes on without the frames", "provider/logout/frontchannel.go", `case len(p.frames) > 0 ||`, `case false ||`, "TestL8FrontChannelLogout"},
 
 	{"L9", "the frame takes changed for unchanged", "templates/html/checksession.html", `=== state[0] ? "unchanged" : "changed"`, `=== state[0] ? "changed" : "unchanged"`, "TestL9ChromiumAsksCheckSession"},
-	{"plans", "an app is told another issuer", "provider/account/account.go", `url.Values{"iss": {a.Issuer}}`, `url.Values{"iss": {a.Issuer + "/"}}`, "TestPlanThirdPartyInitiatedLogin"},
+	{"plans", "an app is told another issuer", "provider/account/apps.go", `url.Values{"iss": {a.Issuer}}`, `url.Values{"iss": {a.Issuer + "/"}}`, "TestPlanThirdPartyInitiatedLogin"},
 	{"plans", "a replay spares the token that came with the code", "provider/grant/frontchannel.go", `h.frontChannel(ctx, auth.award(grantID), hashed, ar, w)`, `h.frontChannel(ctx, auth.award(grantID[:24]+"000000000000"), hashed, ar, w)`, "TestPlanBasicCodeReuseAfterHalfAMinute"},
 	{"plans", "clients that name no scope have openid alone", "provider/client/scopes.go", `scopes = unique(append([]string{"openid", "profile", "email", "address", "phone", "offline_access"}, open...))`, `scopes = unique(append([]string{"openid"}, open...))`,
 		"TestPlanDynamicEveryVariant"},
@@ -139,7 +139,7 @@ var table = []mutant{
 	{"M172", "a squatter's account is linked without proof", "provider/federation/signin.go", `case p.Link == "verified" && owner.EmailVerified:`, `case p.Link == "verified":`, "TestRow172PreHijackedAccount"},
 	{"M172", "never does not refuse", "provider/federation/signin.go", `case p.Link == "never":`, `case false:`, "TestRow172PreHijackedAccount"},
 	{"M174", "another session may finish a link", "provider/federation/link.go", `if current == nil || current.Session.ID != a.flow.SessionID || current.Session.Subject != a.flow.Subject {`, `if current == nil {`, "TestRow174ForcedLinking"},
-	{"M174", "an old sign-in may link", "provider/federation/link.go", `if current != nil && f.Now().Sub(current.Session.AuthTime) <= freshFor {`, `if current != nil {`, "TestRow174ForcedLinking"},
+	{"M174", "an old sign-in may link", "provider/federation/link.go", `if current == nil || f.Now().Sub(current.Session.AuthTime) > freshFor {`, `if current == nil {`, "TestRow174ForcedLinking"},
 	{"M175", "unusable ways in count", "provider/federation/link.go", `return f.find(i.Upstream) != nil && counts(i)`, `return counts(i)`, "TestRow175OnlyUsableWaysInCount"},
 	{"M175", "the cookie stays after linking (row 179)", "provider/federation/link.go", `if err := f.Sessions.Rotate(w, r); err != nil {`, `if err := error(nil); err != nil {`, "TestRow175BoundElsewhereAndLastWayIn"},
 	{"M178", "tokens are kept in clear", "provider/federation/signin.go", `return f.Seal.Seal(a.Tokens, seal.AAD("identities", a.provider.ID+"\n"+a.ID, "tokens", 1))`, `return a.Tokens`, "TestRow178AHundredAtOnceAndNoIdentityCrosses"},

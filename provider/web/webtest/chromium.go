@@ -298,7 +298,8 @@ const misfits = `(() => {
 // Fits demands that the page on screen fits the window and can be touched.
 func (c *Chromium) Fits() {
 	c.t.Helper()
-	c.Until(`document.readyState === "complete"`) // before, the stylesheet may be missing
+	// A page that is just being read has no stylesheet yet; one whose frames wait for others is read, but not complete.
+	c.Until(`document.readyState !== "loading" && [...document.querySelectorAll("link[rel=stylesheet]")].every(l => l.sheet)`)
 	faults, err := evaluate[string](c, misfits)
 	if err != nil || faults != "" {
 		c.t.Errorf("%s: %s %v", c.Location(), faults, err)
