@@ -166,7 +166,12 @@ func (c *Chromium) Go(address string) {
 func (c *Chromium) Fill(id, value string) {
 	c.t.Helper()
 	c.Await("#" + id)
-	c.Do(chromedp.Clear(chromedp.ID(id)), chromedp.SendKeys(chromedp.ID(id), value))
+	// chromedp's own way reads the element's attributes while the page may be changing them, which the race detector minds.
+	focused, err := evaluate[bool](c, fmt.Sprintf(`(e => { e.focus(); e.value = ""; return document.activeElement === e })(document.getElementById(%q))`, id))
+	if err != nil || !focused {
+		c.t.Fatalf("the field %s does not take the focus at %s: %v", id, c.Location(), err)
+	}
+	c.Do(chromedp.KeyEvent(value))
 }
 
 // Click waits for the element with the id and clicks it.
