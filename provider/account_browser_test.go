@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/provider"
 	"gatehouse/provider/credential/credentialtest"
 	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
@@ -22,9 +23,9 @@ var accountPages = map[string]string{
 }
 
 // housed is a server with mail and second factors, at an address that passkeys work at.
-func housed(t *testing.T) *mailed {
+func housed(t *testing.T, changes ...func(*provider.Options)) *mailed {
 	t.Helper()
-	m := correspond(t, "memory", secondFactors)
+	m := correspond(t, "memory", append([]func(*provider.Options){secondFactors}, changes...)...)
 	m.URL = strings.Replace(m.URL, "127.0.0.1", "localhost", 1)
 	return m
 }
@@ -43,6 +44,7 @@ func done(b *webtest.Chromium, what string) {
 }
 
 func TestBrowserAccountPages(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	for _, width := range []int64{360, 1280} {
 		for _, scheme := range []string{"light", "dark"} {
@@ -89,6 +91,7 @@ func TestBrowserAccountPages(t *testing.T) {
 }
 
 func TestBrowserAccountSecondFactor(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	for _, width := range []int64{360, 1280} {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
@@ -138,6 +141,7 @@ func TestBrowserAccountSecondFactor(t *testing.T) {
 var secretOnPage = regexp.MustCompile(`([A-Z2-7]{4} ){7}[A-Z2-7]{4}`)
 
 func TestBrowserAccountPasskey(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	for _, width := range []int64{360, 1280} {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
@@ -156,7 +160,7 @@ func TestBrowserAccountPasskey(t *testing.T) {
 			b.Await("#codes")
 			b.Click("codes-done")
 			b.Await("#factors")
-			b.Says("This laptop", "Passkey or security key")
+			b.Says("This laptop", "Passkey")
 			b.Fits()
 			b.Silent()
 		})
@@ -164,6 +168,7 @@ func TestBrowserAccountPasskey(t *testing.T) {
 }
 
 func TestBrowserAccountPasswordDevicesAndDeletion(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	for _, width := range []int64{360, 1280} {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
@@ -205,7 +210,7 @@ func TestBrowserAccountPasswordDevicesAndDeletion(t *testing.T) {
 
 // TestRow51NewPasswordEndsWhatAppsHave: a password that was changed on the account page leaves nobody in, on every store.
 func TestRow51NewPasswordEndsWhatAppsHave(t *testing.T) {
-	for _, backend := range []string{"memory", "sqlite"} {
+	for backend := range backends {
 		t.Run(backend, func(t *testing.T) {
 			s := start(t, backend, quickKeys)
 			s.client()

@@ -2,9 +2,14 @@ package provider_test
 
 import (
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"gatehouse/provider"
 )
 
 // subOf tells who the code of a walk is about.
@@ -94,5 +99,137 @@ func TestRow166AccountsOfOtherBrowsersCannotBeChosen(t *testing.T) {
 	thief.Choose = ""
 	if got := thief.subOf(nil); got != eve {
 		t.Errorf("the thief is %s", got)
+	}
+}
+
+// remembered is a server on which people may stay signed in, with ada and bob in one browser; only ada asked to be remembered, and bob is the browser's.
+func remembered(t *testing.T) (s *server, b *browser, ada, bob string) {
+	s = start(t, "memory", quickKeys, longSessions, func(o *provider.Options) { o.Remember = 30 * 24 * time.Hour })
+	s.client()
+	ada, bob = s.user("ada@example.com"), s.user("bob@example.com")
+	b = s.browser("bob@example.com")
+	form := b.get(s.at(b.get(s.URL + "/account")))
+	b.submit(form, "login", url.Values{"username": {"ada@example.com"}, "password": {password}, "remember": {"1"}})
+	b.code(url.Values{"prompt": {"select_account"}})
+	b.Pages = nil
+	return s, b, ada, bob
+}
+
+// restart leaves the browser the cookies that outlive it, which the caller names: a jar does not tell.
+func (b *browser) restart(lasting ...string) {
+	b.s.Helper()
+	here, jar := mustURL(b.s.T, b.s.URL), newJar(b.s.T)
+	for _, c := range b.client.Jar.Cookies(here) {
+		if slices.Contains(lasting, c.Name) {
+			jar.SetCookies(here, []*http.Cookie{{Name: c.Name, Value: c.Value, Path: "/"}})
+		}
+	}
+	b.client.Jar = jar
+}
+
+func newJar(t *testing.T) *cookiejar.Jar {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jar
+}
+
+// Who stays signed in is found after a restart, also if somebody else was the last in this browser, who does not.
+func TestWhoStaysSignedInIsOfferedAfterARestart(t *testing.T) {
+	s, b, ada, _ := remembered(t)
+	b.restart("gth_kept")
+	s.advance(10 * 24 * time.Hour)
+	form := b.get(s.at(b.get(s.URL + "/account")))
+	list := b.get(s.at(form))
+	if strings.Contains(list.Body, "bob@example.com") {
+		t.Errorf("a session that is not remembered outlived the browser")
+	}
+	chosen := b.submit(list, "accounts", url.Values{"account": {chosen(t, list, "ada@example.com")}})
+	if to := chosen.Header.Get("Location"); to != "/account" {
+		t.Errorf("choosing leads to %s", to)
+	}
+	for _, c := range chosen.Cookies() {
+		if left := 20 * 24 * 3600; c.Name == "gth_sid" && (c.MaxAge > left || c.MaxAge < left-60) {
+			t.Errorf("the session outlives the browser by %d s, not by what is left of its 30 days", c.MaxAge)
+		}
+	}
+	b.restart("gth_sid")
+	if got := b.subOf(nil); got != ada || strings.Join(b.Pages, " ") != "consent" {
+		t.Errorf("signed in as %s after pages %v", got, b.Pages)
+	}
+}
+
+// What asks for a new sign-in is not met by a choice that was not asked for.
+func TestRow22AccountsThatWaitAreNotOfferedForANewSignIn(t *testing.T) {
+	s, b, _, _ := remembered(t)
+	b.restart("gth_kept")
+	p := b.get(s.at(b.get(s.authorizeURL(url.Values{"prompt": {"login"}}))))
+	if !hasForm(p.Body, "login") {
+		t.Errorf("%d to %s", p.StatusCode, p.Header.Get("Location"))
+	}
+}
+
+func TestAccountPageLeadsToTheOtherAccounts(t *testing.T) {
+	s, b, _, _ := remembered(t)
+	const all = "This signs out all 2 accounts in this browser."
+	for _, path := range []string{"/account", "/account/sessions"} {
+		if p := b.get(s.URL + path); !strings.Contains(visible(t, p.Body), all) {
+			t.Errorf("%s does not say that sign-out is for both", path)
+		}
+	}
+	if p := b.get(s.URL + "/account?lang=de"); !strings.Contains(b.get(s.at(p)).Body, "Das meldet alle 2 Konten in diesem Browser ab.") {
+		t.Error("the German page does not say that sign-out is for both")
+	}
+	b.get(s.URL + "/account?lang=en")
+	if p := b.get(s.URL + "/oauth2/logout"); !strings.Contains(visible(t, p.Body), all) || !strings.Contains(p.Body, "bob@example.com") {
+		t.Errorf("the question does not say whom the sign-out is for: %s", visible(t, p.Body))
+	}
+	p := b.get(s.URL + "/account")
+	if !strings.Contains(p.Body, `href="/account/choose"`) {
+		t.Fatalf("no link to the other accounts: %s", visible(t, p.Body))
+	}
+	list := b.get(s.at(b.get(s.at(b.get(s.URL + "/account/choose")))))
+	p = b.submit(list, "accounts", url.Values{"account": {chosen(t, list, "ada@example.com")}})
+	if p = b.get(s.at(p)); !strings.Contains(p.Body, "ada@example.com") || strings.Contains(p.Body, "bob@example.com") {
+		t.Errorf("the page is not ada's: %s", visible(t, p.Body))
+	}
+	s.user("carol@example.com")
+	list = b.get(s.at(b.get(s.at(b.get(s.URL + "/account/choose")))))
+	form := b.get(s.at(b.submit(list, "accounts", url.Values{"account": {""}})))
+	p = b.get(s.at(b.submit(form, "login", url.Values{"username": {"carol@example.com"}, "password": {password}})))
+	if text := visible(t, p.Body); !strings.Contains(text, "carol@example.com") || !strings.Contains(text, "all 3 accounts") {
+		t.Errorf("carol beside the others: %s", text)
+	}
+	p = b.submit(p, "logout", nil)
+	if p = b.get(s.URL + "/account/choose"); !hasForm(b.get(s.at(p)).Body, "login") {
+		t.Error("somebody is still signed in")
+	}
+}
+
+func TestAccountPageOfOneIsAboutOne(t *testing.T) {
+	s := start(t, "memory", quickKeys)
+	s.client()
+	s.user("ada@example.com")
+	b := s.browser("ada@example.com")
+	b.code(nil)
+	for _, path := range []string{"/account", "/account/sessions", "/oauth2/logout"} {
+		if p := b.get(s.URL + path); strings.Contains(p.Body, "accounts in this browser") || strings.Contains(p.Body, "/account/choose") {
+			t.Errorf("%s speaks of other accounts", path)
+		}
+	}
+}
+
+// Row 183: signing out where nobody is the browser's, but others wait, is asked and ends them.
+func TestRow183SignOutFindsWhoWaits(t *testing.T) {
+	s, b, ada, _ := remembered(t)
+	b.restart("gth_kept")
+	p := b.get(s.URL + "/oauth2/logout")
+	if !strings.Contains(p.Body, "ada@example.com") {
+		t.Fatalf("not asked about ada: %s", visible(t, p.Body))
+	}
+	b.submit(p, "logout", nil)
+	if rows, err := s.Store.SessionsOf(t.Context(), ada); err != nil || len(rows) != 0 {
+		t.Errorf("ada has %d sessions, %v", len(rows), err)
 	}
 }

@@ -345,6 +345,7 @@ func TestAFailureIsTriedAgainWithBackOffAndARefusalNotForLong(t *testing.T) {
 }
 
 func TestADeliveryIsGivenUpInTheEnd(t *testing.T) {
+	t.Parallel()
 	s := start(t, "memory")
 	l := s.hear()
 	l.say(func(int) int { return http.StatusInternalServerError })

@@ -75,3 +75,38 @@ func TestPagesOfAPersonSpeakTheLanguageOfTheAccount(t *testing.T) {
 		t.Errorf("the page that asks about signing out: %s", p.Body)
 	}
 }
+
+// TestLooksOfAClientGoWithPeople: on the way to a branded client the pages of sign-up and recovery, their mails and the pages that links lead to look like it, in any browser; mails about the account, and
+// people on the way to nobody, see the service.
+func TestLooksOfAClientGoWithPeople(t *testing.T) {
+	m := correspond(t, "memory")
+	m.user("ada@example.com", func(u *storage.User) { u.EmailVerified = true })
+	m.client(func(c *storage.Client) {
+		c.Branding = &storage.Branding{Name: "Harbour Books", PrivacyURL: "https://books.example/privacy"}
+	})
+	b, other := m.browser("ada@example.com"), m.browser("ada@example.com")
+	login := b.arrive(b.get(m.authorizeURL(nil)))
+	query := "?interaction=" + login.Request.URL.Query().Get("interaction")
+	check := func(what string, branded bool, text string) {
+		t.Helper()
+		if strings.Contains(text, "Harbour Books") != branded {
+			t.Errorf("%s: branded %t, want %t: %s", what, !branded, branded, cut(text))
+		}
+	}
+	check("recovery", true, b.get(m.URL+"/recovery"+query).Body)
+	check("recovery on the way to nobody", false, b.get(m.URL+"/recovery").Body)
+	check("recovery, sent", true, m.wants(b.ask("/recovery"+query, "recovery", url.Values{"username": {"ada@example.com"}}), 200).Body)
+	check("mail to reset", true, m.post.Last(t, "ada@example.com", "reset").HTML)
+	reset := m.link("ada@example.com", "reset")
+	check("reset", true, b.get(reset).Body)
+	check("reset in another browser", true, other.get(reset).Body)
+	m.wants(b.ask("/login/mail"+query, "mail-link", url.Values{"username": {"ada@example.com"}}), 200)
+	check("mail to sign in", true, m.post.Last(t, "ada@example.com", "magic").Text)
+	check("link to sign in", true, b.get(m.link("ada@example.com", "magic")).Body)
+	check("sign-up", true, b.get(m.URL+"/signup"+query).Body)
+	m.wants(m.asksForAccount(b, "/signup"+query, "eve@example.com", password), 200)
+	check("mail to sign up", true, m.post.Last(t, "eve@example.com", "signup").Subject)
+	check("link to sign up, in another browser", true, other.get(m.link("eve@example.com", "signup")).Body)
+	b.resets(reset, otherPassword)
+	check("mail about a new password", false, m.post.Last(t, "ada@example.com", "password_changed").HTML)
+}

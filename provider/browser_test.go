@@ -91,7 +91,7 @@ func show(w http.ResponseWriter, body string) {
 
 // welcome offers both ways to the server: a link, and a form that posts (OpenID Connect Core section 3.1.2.1).
 func (v *visited) welcome(w http.ResponseWriter, r *http.Request) {
-	state, b := rand.Text()+" +%&", begun{rand.Text(), oauth2.GenerateVerifier()}
+	state, b := rand.Text()+` +%&"><svg onload=alert(1)></script>`, begun{rand.Text(), oauth2.GenerateVerifier()}
 	v.mu.Lock()
 	v.begun[state] = b
 	v.mu.Unlock()
@@ -134,6 +134,9 @@ func (v *visited) callback(w http.ResponseWriter, r *http.Request) {
 func (v *visited) result(r *http.Request) (string, error) {
 	if (v.mode == "form_post") != (r.Method == http.MethodPost) {
 		return "", fmt.Errorf("called by %s", r.Method)
+	}
+	if issuer := originOf(v.config.Endpoint.AuthURL); strings.HasPrefix(r.Referer(), issuer) {
+		return "", fmt.Errorf("row 18: the page that led here is told: %s", r.Referer())
 	}
 	if r.URL.Query().Get("tenant") != "7" {
 		return "", fmt.Errorf("the query of the redirect URI is lost: %s", r.URL)
@@ -205,6 +208,7 @@ const hello = "hello sub-ada-example-com"
 
 // TestRow184RedirectsAfterTheCodeMeetNoPolicy: a browser applies form-action to every hop after a form, so the pages that lead to a client have none.
 func TestRow184RedirectsAfterTheCodeMeetNoPolicy(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	s := start(t, "memory")
 	s.user("ada@example.com")
@@ -238,6 +242,7 @@ func TestRow184RedirectsAfterTheCodeMeetNoPolicy(t *testing.T) {
 
 // TestA10A11HybridInABrowser: code, access token and ID token by fragment, and by form_post with and without scripts.
 func TestA10A11HybridInABrowser(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	s := start(t, "memory", everything)
 	s.user("ada@example.com")
@@ -279,6 +284,7 @@ func TestA10A11HybridInABrowser(t *testing.T) {
 }
 
 func TestBrowserDenies(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	s := start(t, "memory")
 	s.user("ada@example.com")
@@ -355,6 +361,7 @@ func TestBackButtonAfterSignOutShowsNothing(t *testing.T) {
 
 // TestKeyboardAloneSignsIn types and tabs, and never touches a mouse; the focus is where it is needed, and can be seen.
 func TestKeyboardAloneSignsIn(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	s := start(t, "memory")
 	s.user("ada@example.com")
@@ -392,6 +399,7 @@ func TestKeyboardAloneSignsIn(t *testing.T) {
 
 // TestPhoneWidth signs in on a phone: everything fits, everything can be touched, nothing zooms.
 func TestPhoneWidth(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	s := start(t, "memory")
 	s.user("ada@example.com")

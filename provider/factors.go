@@ -2,9 +2,11 @@ package provider
 
 import (
 	"context"
+	"errors"
 
 	"gatehouse/provider/credential"
 	"gatehouse/provider/login"
+	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/signin"
 )
 
@@ -13,7 +15,16 @@ func (p *Provider) prepareFactors(ctx context.Context) error {
 	o := p.options
 	policy := o.Factors
 	policy.Passkeys = policy.Passkeys && credential.PasskeysWork(o.Issuer)
-	p.signIn = signin.New(signin.Options{Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Policy: policy, Audit: p.audit, Activity: p.activity, Now: o.Now})
+	if policy.Required == signin.Everyone && !policy.Enabled() {
+		return errors.New("everybody needs a second factor and there is none: passkeys need an issuer with a domain, and authenticator apps are off")
+	}
+	p.signIn = signin.New(signin.Options{
+		Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Policy: policy, BrowserKeys: o.Seal.Derive("known-browser", 32),
+		Browsers: ratelimit.New(ratelimit.Options{Store: ratelimit.NewMemory(maxLimitKeys), Now: o.Now}), Audit: p.audit, Activity: p.activity, Now: o.Now,
+	})
+	if p.mail.On() {
+		p.signIn.Limiter = ratelimit.New(ratelimit.Options{Store: p.store, Now: o.Now})
+	}
 	if !policy.Enabled() {
 		return nil
 	}

@@ -18,6 +18,7 @@ func (s *server) nextCode(app credentialtest.App) string {
 
 // TestBrowserPasskeys: a passkey made on the way to the app where everybody needs a second factor, then used by autofill, and as a second factor by its button.
 func TestBrowserPasskeys(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	for _, width := range []int64{360, 1280} {
 		s := strong(t, "memory", mfaForAll)
@@ -64,6 +65,40 @@ func TestBrowserPasskeyAsSecondFactor(t *testing.T) {
 	if factors, err := s.Store.FactorsOf(t.Context(), subject); err != nil || len(factors) != 1 || factors[0].Kind != storage.FactorPasskey {
 		t.Fatalf("factors %v, %v", factors, err)
 	}
+	b.Silent()
+}
+
+// TestBrowserSecurityKey: a key without a PIN is added on the page of the account, shown as what it is, and asked for after the password.
+func TestBrowserSecurityKey(t *testing.T) {
+	t.Parallel()
+	chromium := webtest.StartChromium(t)
+	s := strong(t, "memory")
+	subject := s.user("ada@example.com")
+	v := visit(s, "127.0.0.1", "query")
+	b := chromium.Window(t)
+	b.SecurityKey()
+	b.Open(s.URL + "/account/security")
+	logIn(b)
+	b.Click("add-passkey")
+	b.Await("#passkey")
+	b.Fill("name", "Key ring")
+	b.Click("add-passkey")
+	b.Await("#codes")
+	b.Click("codes-done")
+	b.Await("#factors")
+	b.Says("Key ring", "Security key")
+	if factors, err := s.Store.FactorsOf(t.Context(), subject); err != nil || len(factors) != 1 || factors[0].Kind != storage.FactorKey {
+		t.Fatalf("factors %v, %v", factors, err)
+	}
+	b.ForgetCookies()
+	b.Open(v.url())
+	b.Click("link")
+	logIn(b)
+	b.Await("#factor") // the page before has such a form, too
+	b.Await("#passkey:not([hidden])")
+	b.Click("use-passkey")
+	b.Click("allow")
+	v.arrive(b, hello)
 	b.Silent()
 }
 

@@ -160,7 +160,7 @@ func TestStorageFailureInEveryStepOfASignIn(t *testing.T) {
 			at := b.submit(p, "consent", url.Values{"decision": {"allow"}}).Header.Get("Location")
 			return func() page { return b.get(s.URL + at) }
 		}},
-		{"account page", []string{"SessionByCookie", "ConsentsOf", "Notices"}, func(b *browser) func() page {
+		{"account page", []string{"SessionByCookie", "ConsentsOf", "GrantsOf", "Notices"}, func(b *browser) func() page {
 			b.code(nil)
 			return func() page { return b.get(s.URL + "/account") }
 		}},
@@ -319,9 +319,9 @@ func TestStorageFailureAtTheOtherEndpoints(t *testing.T) {
 		{"revocation of an access token", "RevokeTokens", func() answer { return s.post("/oauth2/revoke", url.Values{"token": {a.Str("access_token")}}) }},
 		{"revocation of a refresh token", "Token", func() answer { return s.post("/oauth2/revoke", url.Values{"token": {a.Str("refresh_token")}}) }},
 		{"revocation of a refresh token", "RevokeTokens", func() answer { return s.post("/oauth2/revoke", url.Values{"token": {a.Str("refresh_token")}}) }},
-		{"an unknown client", "Client", func() answer { return s.introspect("x", as("unknown", "x")) }},
-		{"a wrong secret", "Client", func() answer { return s.introspect("x", as("app", "x")) }},
-		{"a code for an unknown client", "Client", func() answer { return s.redeem("x", as("unknown", "x")) }},
+		{"an unknown client", "ClientUpdated", func() answer { return s.introspect("x", as("unknown", "x")) }},
+		{"a wrong secret", "ClientUpdated", func() answer { return s.introspect("x", as("app", "x")) }},
+		{"a code for an unknown client", "ClientUpdated", func() answer { return s.redeem("x", as("unknown", "x")) }},
 	} {
 		t.Run(c.name+" "+c.op, func(t *testing.T) {
 			s := s.on(t)

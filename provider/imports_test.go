@@ -35,10 +35,11 @@ var importRules = map[string]struct {
 	"provider/mail":             {append(slices.Clone(groundMay), "templates"), "a mail is words and a queue; it knows no feature"},
 	"provider/mail/mailtest":    {[]string{"provider/mail", "provider/seal", "storage", "templates"}, "a letter box for tests"},
 	"provider/ticket":           {append(slices.Clone(groundMay), "provider/opaque"), "a link is a random string with a row; what it does is the feature's that issued it"},
-	"provider/activity":         {append(slices.Clone(groundMay), "provider/mail", "provider/useragent", "templates"), "what happened is told in the log, on the account page and by mail"},
+	"provider/activity":         {append(slices.Clone(groundMay), "provider/mail", "provider/useragent", "provider/place", "templates"), "what happened is told in the log, on the account page and by mail"},
 	"provider/web":              {append(slices.Clone(leaf), "templates"), "the kernel knows pages and leaf packages; features bring the rest"},
 	"provider/claims":           {[]string{"storage"}, "what a claim may hold needs nobody: the command line and the account page ask the same rules"},
 	"provider/useragent":        {nil, "a leaf: words for a header"},
+	"provider/place":            {leafMay, leafWhy},
 	"provider/opaque":           {nil, "a leaf: random strings and what is stored of them"},
 	"provider/redirect":         {[]string{"storage"}, "comparing addresses needs nobody"},
 	"provider/grant":            {[]string{"storage"}, "grants state small interfaces, which the engine satisfies"},
@@ -48,12 +49,12 @@ var importRules = map[string]struct {
 	"provider/request":          {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client", "provider/clientauth", "provider/redirect"), "part of the engine: what an authorization request asks for"},
 	"provider/oauth":            {append(slices.Clone(groundMay), "provider/opaque", "provider/grant", "provider/client", "provider/clientauth", "provider/request", "provider/keys"), "the engine knows nothing of HTML and cookies"},
 	"provider/session":          {append(slices.Clone(groundMay), "provider/web"), "sessions are cookies and rows"},
-	"provider/signin":           {append(slices.Clone(groundMay), "provider/interaction", "provider/web", "provider/session", "provider/activity"), "the one place where a proof becomes a session; features hand it what they have seen"},
+	"provider/signin":           {append(slices.Clone(groundMay), "provider/interaction", "provider/web", "provider/session", "provider/activity", "templates"), "the one place where a proof becomes a session; features hand it what they have seen"},
 	"provider/letter":           {append(slices.Clone(groundMay), "provider/mail", "provider/interaction", "provider/web", "provider/session", "provider/signin", "provider/activity", "templates"), "links that are mailed without telling who has an account, for every feature that writes one"},
 	"provider/signup":           {append(slices.Clone(featureMay), "provider/letter"), featureWhy},
 	"provider/recovery":         {append(slices.Clone(featureMay), "provider/letter"), featureWhy},
 	"provider/endpoint":         {append(slices.Clone(featureMay), "provider/grant"), featureWhy},
-	"provider/login":            {append(slices.Clone(featureMay), "provider/letter"), featureWhy},
+	"provider/login":            {featureMay, featureWhy},
 	"provider/consent":          {featureMay, featureWhy},
 	"provider/account":          {append(slices.Clone(featureMay), "provider/letter"), featureWhy},
 	"provider/logout":           {featureMay, featureWhy},
@@ -67,7 +68,7 @@ var importRules = map[string]struct {
 	"provider":                  {nil, "assembles everything; see the exception below"},
 	"cmd/gatehouse/doctor":      {[]string{"provider/rp"}, "the doctor sees what a client sees; what it needs of the store it states as an interface"},
 	"cmd/gatehouse":             {nil, "the place where concrete types meet; see the exception below"},
-	"cmd/gatehouse/config":      {[]string{"provider/claims", "provider/seal", "provider/ratelimit", "provider/oauth", "provider/grant", "provider/upstream", "provider/mail", "templates"}, "the typed tree is read by everyone and knows no one; templates says whether the pages of the operator can be shown; the table of upstream types says what each of them needs, and mail how its URL is written"},
+	"cmd/gatehouse/config":      {[]string{"provider/claims", "provider/place", "provider/seal", "provider/ratelimit", "provider/oauth", "provider/grant", "provider/upstream", "provider/mail", "templates"}, "the typed tree is read by everyone and knows no one; templates says whether the pages of the operator can be shown; the table of upstream types says what each of them needs, mail how its URL is written, and place whether a file holds any"},
 }
 
 var (
@@ -77,32 +78,34 @@ var (
 	groundMay  = slices.Clone(leaf)
 	groundWhy  = "ground packages import leaf packages and storage"
 	featureMay = append(slices.Clone(leaf), "provider/keys", "provider/credential", "provider/interaction", "provider/web", "templates", "provider/session", "provider/signin", "provider/oauth",
-		"provider/opaque", "provider/redirect", "provider/client", "provider/clientauth", "provider/request", "provider/registration", "provider/claims", "provider/useragent",
+		"provider/opaque", "provider/redirect", "provider/client", "provider/clientauth", "provider/request", "provider/registration", "provider/claims", "provider/useragent", "provider/place",
 		"provider/mail", "provider/ticket", "provider/activity")
 	featureWhy = "features never import each other: they meet through an interaction id in a URL, or through storage"
 )
 
 // libraryHomes names the only folders that may import a library.
 var libraryHomes = map[string][]string{
-	"github.com/ory/fosite":         {"provider/grant", "provider/clientauth", "provider/request", "provider/oauth", "provider/endpoint"},
-	"github.com/go-jose/go-jose":    {"provider/keys", "provider/client", "provider/clientauth", "provider/request", "provider/oauth", "provider/upstream"},
-	"github.com/gorilla/mux":        {"provider/web"},
-	"golang.org/x/crypto/bcrypt":    {"provider/credential", "provider/client"},
-	"golang.org/x/crypto/argon2":    {"provider/credential"},
-	"golang.org/x/crypto/scrypt":    {"provider/credential"},
-	"github.com/go-webauthn":        {"provider/credential"},
-	"github.com/boombuler":          {"provider/credential"},
-	"golang.org/x/oauth2":           {"provider/rp", "provider/upstream"},
-	"github.com/coreos/go-oidc":     {"provider/rp", "provider/upstream"},
-	"github.com/jackc/pgx":          {"storage/postgres"},
-	"modernc.org/sqlite":            {"storage/sqlite"},
-	"github.com/spf13/viper":        {"cmd/gatehouse/config"},
-	"github.com/wneessen/go-mail":   {"provider/mail"},
-	"github.com/nicksnyder/go-i18n": {"templates"},
-	"github.com/pelletier/go-toml":  {"templates"},
-	"golang.org/x/text/language":    {"templates"},
-	"github.com/prometheus":         {"provider/telemetry"},
-	"go.opentelemetry.io/otel":      {"provider/telemetry", "provider/third_party/oryx"},
+	"github.com/ory/fosite":                {"provider/grant", "provider/clientauth", "provider/request", "provider/oauth", "provider/endpoint"},
+	"github.com/go-jose/go-jose":           {"provider/keys", "provider/client", "provider/clientauth", "provider/request", "provider/oauth", "provider/upstream"},
+	"github.com/gorilla/mux":               {"provider/web"},
+	"golang.org/x/crypto/bcrypt":           {"provider/credential", "provider/client"},
+	"golang.org/x/crypto/argon2":           {"provider/credential"},
+	"golang.org/x/crypto/scrypt":           {"provider/credential"},
+	"github.com/go-webauthn":               {"provider/credential"},
+	"github.com/boombuler":                 {"provider/credential"},
+	"golang.org/x/oauth2":                  {"provider/rp", "provider/upstream"},
+	"github.com/coreos/go-oidc":            {"provider/rp", "provider/upstream"},
+	"github.com/jackc/pgx":                 {"storage/postgres"},
+	"modernc.org/sqlite":                   {"storage/sqlite"},
+	"github.com/spf13/viper":               {"cmd/gatehouse/config"},
+	"github.com/wneessen/go-mail":          {"provider/mail"},
+	"github.com/nicksnyder/go-i18n":        {"templates"},
+	"github.com/pelletier/go-toml":         {"templates"},
+	"golang.org/x/text/language":           {"templates"},
+	"github.com/oschwald/maxminddb-golang": {"provider/place"},
+	"github.com/maxmind/mmdbwriter":        {"provider/place/placetest"},
+	"github.com/prometheus":                {"provider/telemetry"},
+	"go.opentelemetry.io/otel":             {"provider/telemetry", "provider/third_party/oryx"},
 }
 
 func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {

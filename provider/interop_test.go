@@ -441,6 +441,7 @@ func (a keyedAPI) AuthFn() (any, error) {
 
 // TestZitadelOIDC uses no option that a user would not set: the secret travels by Basic with the code and in the body afterwards.
 func TestZitadelOIDC(t *testing.T) {
+	t.Parallel()
 	onEveryBackend(t, func(s *server) {
 		subject := s.user("ada@example.com")
 		type signedIn struct {

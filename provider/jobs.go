@@ -13,6 +13,7 @@ const (
 	purgeBatch     = 500
 	keysEvery      = 10 * time.Minute
 	upstreamsEvery = 30 * time.Second
+	placesEvery    = time.Minute
 	// algorithmsEvery repeats a warning that may have been overlooked.
 	algorithmsEvery = 24 * time.Hour
 	// flushTimeout ends what is written down when the server stops.
@@ -22,7 +23,7 @@ const (
 )
 
 // Run does the background work until ctx ends: it watches for changes of other processes, purges expired rows, rotates signing keys, notes which clients are used, fetches
-// logos, delivers logout tokens and sends mail.
+// logos, delivers logout tokens, sends mail and reads the file of places again when it was replaced.
 func (p *Provider) Run(ctx context.Context) error {
 	done := make(chan struct{})
 	jobs := []struct {
@@ -35,6 +36,7 @@ func (p *Provider) Run(ctx context.Context) error {
 		{"rotate keys", keysEvery, p.keys.Ensure},
 		{"check the algorithms of clients", algorithmsEvery, p.warnAlgorithms},
 		{"look at upstreams", upstreamsEvery, p.upstreams.Probe},
+		{"read places", placesEvery, p.options.Places.Refresh},
 	}
 	for _, job := range jobs {
 		go func() {

@@ -85,6 +85,7 @@ func (f *framed) calls() []url.Values {
 }
 
 func TestL8FramesAreToldAndThenTheBrowserGoesOn(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	s := start(t, "memory")
 	s.user("ada@example.com")
@@ -166,6 +167,7 @@ func (s *server) visitFrameParty(b *webtest.Chromium, id string, f *framed, chan
 
 // TestL3OwnPageTellsTheFrames: without an address to go to the browser stays, and the account page's button does the same.
 func TestL3OwnPageTellsTheFrames(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	s := start(t, "memory")
 	s.user("ada@example.com")
@@ -194,6 +196,7 @@ func TestL3OwnPageTellsTheFrames(t *testing.T) {
 
 // TestRuling48ABrowserPostsFromAnotherSite: its POST comes without the session cookie, so it is led back, with scripts and without.
 func TestRuling48ABrowserPostsFromAnotherSite(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	s := start(t, "memory")
 	subject := s.user("ada@example.com")
@@ -234,6 +237,7 @@ func TestRuling48ABrowserPostsFromAnotherSite(t *testing.T) {
 // TestRow184RedirectsAfterLogoutMeetNoPolicy: a browser applies form-action to every hop after the confirmation's form, so that page has none; with frames the
 // browser leaves by itself.
 func TestRow184RedirectsAfterLogoutMeetNoPolicy(t *testing.T) {
+	t.Parallel()
 	chromium := webtest.StartChromium(t)
 	s := start(t, "memory")
 	s.user("ada@example.com")

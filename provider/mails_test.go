@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,14 @@ type mailed struct {
 	post *mailtest.Store
 	// broken is what fails, on the memory store.
 	broken fault
+	// ahead runs once, when its operation of the memory store is about to happen.
+	ahead atomic.Pointer[interlude]
+}
+
+// interlude is what another node does at the moment of an operation.
+type interlude struct {
+	op string
+	do func()
 }
 
 // correspond boots a server on a backend on which everybody may make an account, and sign in by a link; changes may alter that.
@@ -41,6 +50,9 @@ func correspond(t *testing.T, backend string, changes ...func(*provider.Options)
 		m.broken.op.Store("")
 		if store, ok := s.Store.(*memory.Store); ok {
 			store.Fault = func(op string) error {
+				if a := m.ahead.Load(); a != nil && a.op == op && m.ahead.CompareAndSwap(a, nil) {
+					a.do()
+				}
 				if m.broken.op.Load().(string) == op {
 					m.broken.hit.Add(1)
 					return errDisk
@@ -54,9 +66,9 @@ func correspond(t *testing.T, backend string, changes ...func(*provider.Options)
 	return m
 }
 
-// onBoth runs a test on the two stores that need no server.
-func onBoth(t *testing.T, test func(m *mailed), changes ...func(*provider.Options)) {
-	for _, backend := range []string{"memory", "sqlite"} {
+// onEveryStore runs a test with mail on its stores.
+func onEveryStore(t *testing.T, test func(m *mailed), changes ...func(*provider.Options)) {
+	for _, backend := range stores(t) {
 		t.Run(backend, func(t *testing.T) {
 			m := correspond(t, backend, changes...)
 			m.client()
@@ -119,7 +131,7 @@ func (m *mailed) account(key string) *storage.User {
 }
 
 func TestPromptCreateLeadsFromTheAppToAnAccountAndBack(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		b := m.browser("ada@example.com")
 		p := b.get(m.authorizeURL(url.Values{"prompt": {"create"}}))
 		if !strings.HasPrefix(p.Header.Get("Location"), "/signup?") {

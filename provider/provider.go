@@ -22,6 +22,7 @@ import (
 	"gatehouse/provider/mail"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/outbound"
+	"gatehouse/provider/place"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/registration"
 	"gatehouse/provider/seal"
@@ -77,8 +78,12 @@ type Options struct {
 	Remember time.Duration
 	Mail     Mail
 	Account  AccountPage
+	// Places tell people where their sign-ins came from, beside the address; nil: the address alone does.
+	Places *place.Book
 	// SignUp is how people make accounts by themselves; it needs Mail.Carrier and passwords.
 	SignUp SignUp
+	// IdentifierFirst asks for the name first and for the password on the next page; it means nothing with NoPassword.
+	IdentifierFirst bool
 	// MagicLink lets people sign in by a link in a mail; it needs Mail.Carrier.
 	MagicLink bool
 	// Playground is mounted with --dev only; nil otherwise.
@@ -103,6 +108,7 @@ type Mail struct {
 // SignUp is how people make accounts by themselves.
 type SignUp struct {
 	Mode         string // see package client; a client may have its own
+	Name         string // whether people are asked for one: off, optional or required; empty: optional
 	TermsVersion string // what people accept; empty: nothing
 }
 
@@ -194,13 +200,13 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.engine = oauth.New(oauth.Options{
 		Issuer: o.Issuer, Store: o.Store, Keys: p.keys, Outbound: o.Outbound, Seal: o.Seal, Pairwise: pairwise, Audit: p.audit, Now: o.Now, Tokens: o.Tokens, DefaultAudience: o.DefaultAudience,
 		Resources: o.Resources, ResponseTypes: o.ResponseTypes, UnsignedRequestObjects: o.UnsignedRequestObjects, UnsignedIDTokens: o.UnsignedIDTokens,
-		IDTokenAlg: o.Keys.IDToken, AccessTokenAlg: o.Keys.AccessToken, SignUp: p.signUpOpen(),
+		IDTokenAlg: o.Keys.IDToken, AccessTokenAlg: o.Keys.AccessToken, SignUp: p.signUpOpen(), Reused: p.reused,
 	})
 	p.store = syncedStore{o.Store, p.engine.Sync, func() { p.logout.Wake() }, o.Log}
 	p.uses = registration.NewUses(p.store, o.Now, o.Registration.ExpireIdle)
 	p.logos = registration.NewLogos(o.Outbound, p.store, o.Log, o.Now)
 	p.sessions = session.New(session.Options{Store: p.store, Idle: o.SessionIdle, Absolute: o.SessionAbsolute, Remember: o.Remember, Management: o.SessionManagement, Now: o.Now})
-	p.flows = interaction.New(interaction.Options{Store: p.store, Now: o.Now})
+	p.flows = interaction.New(interaction.Options{Store: p.store, Seal: o.Seal, Now: o.Now})
 	if err := p.correspond(); err != nil {
 		return nil, err
 	}
@@ -250,13 +256,17 @@ func (p *Provider) federate(ctx context.Context) error {
 func (p *Provider) correspond() (err error) {
 	o := p.options
 	p.mail, err = mail.New(mail.Options{
-		Store: p.store, Seal: o.Seal, Words: p.pages, Carrier: o.Mail.Carrier, Issuer: o.Issuer, From: o.Mail.From, ReplyTo: o.Mail.ReplyTo, Brand: o.Brand, Audit: p.audit, Now: o.Now,
+		Store: p.store, Seal: o.Seal, Words: p.pages, Carrier: o.Mail.Carrier, Issuer: o.Issuer, From: o.Mail.From, ReplyTo: o.Mail.ReplyTo, Brand: o.Brand, Language: o.Language,
+		Audit: p.audit, Now: o.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("set up mail: %w", err)
 	}
+	if p.mail.On() {
+		p.metrics.Gauge("mails_waiting", "Mails that wait in the store, for all processes.", p.mail.Waiting)
+	}
 	p.tickets = ticket.New(ticket.Options{Store: p.store, Users: p.store, Issuer: o.Issuer, Now: o.Now})
-	p.activity = activity.New(activity.Options{Store: p.store, Mailer: p.mail, Audit: p.audit, Log: o.Log, Now: o.Now})
+	p.activity = activity.New(activity.Options{Store: p.store, Mailer: p.mail, Tickets: p.tickets, Places: o.Places, Language: o.Language, Audit: p.audit, Log: o.Log, Now: o.Now})
 	return nil
 }
 

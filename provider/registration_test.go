@@ -182,7 +182,7 @@ func TestR1R6R7R9RegistrationEchoesAllMetadata(t *testing.T) {
 
 // onEveryBackendWith is onEveryBackend with options.
 func onEveryBackendWith(t *testing.T, test func(s *server), changes ...func(*provider.Options)) {
-	for _, name := range slices.Sorted(maps.Keys(backends)) {
+	for _, name := range stores(t) {
 		t.Run(name, func(t *testing.T) { test(start(t, name, changes...)) })
 	}
 }

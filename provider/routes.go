@@ -22,10 +22,6 @@ func (p *Provider) features() []web.Feature {
 	inProcess := ratelimit.New(ratelimit.Options{Store: ratelimit.NewMemory(maxLimitKeys), Now: o.Now})
 	shared := ratelimit.New(ratelimit.Options{Store: p.store, Now: o.Now})
 	post := letter.New(letter.Options{Tickets: p.tickets, Mailer: p.mail, Limiter: shared, PerAddress: o.Limits.ResetAddress, PerIP: o.Limits.MailIP})
-	var undo letter.Issuer // nothing is told without mail
-	if p.mail.On() {
-		undo = p.tickets
-	}
 	features := []web.Feature{
 		endpoint.New(endpoint.Options{
 			Engine: p.engine, Keys: p.keys, Sessions: p.sessions, Flows: p.flows, Store: p.store, Limiter: inProcess, Limits: o.Limits.endpoint(),
@@ -36,11 +32,14 @@ func (p *Provider) features() []web.Feature {
 		p.logout,
 		p.upstreams,
 		login.New(login.Options{
-			Store: p.store, Passwords: p.passwords, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Limiter: shared,
-			Limits:     login.Limits{AccountFailures: o.Limits.LoginAccount, MaxFailures: o.Limits.LoginFailures, IPFailures: o.Limits.LoginIP, NetFailures: o.Limits.LoginNet},
-			DeviceKeys: o.Seal.Derive("known-device", 32), Tickets: undo, Audit: p.audit, Now: o.Now,
+			Store: p.store, Passwords: p.passwords, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Limiter: shared, InProcess: inProcess,
+			Limits: login.Limits{
+				AccountFailures: o.Limits.LoginAccount, MaxFailures: o.Limits.LoginFailures, IPFailures: o.Limits.LoginIP, NetFailures: o.Limits.LoginNet, Names: o.Limits.Interactions,
+			},
+			Audit: p.audit, Now: o.Now,
 			Upstreams: p.upstreams, NoPassword: o.NoPassword, SignIn: p.signIn, Factors: p.factors, Remember: o.Remember > 0,
-			Elsewhere: login.Elsewhere{SignUp: p.signUpOpen(), Recovery: p.mail.On() && !o.NoPassword, MailLink: p.mail.On() && o.MagicLink},
+			IdentifierFirst: o.IdentifierFirst && !o.NoPassword,
+			Elsewhere:       login.Elsewhere{SignUp: p.signUpOpen(), Recovery: p.mail.On() && !o.NoPassword, MailLink: p.mail.On() && o.MagicLink},
 		}),
 		consent.New(consent.Options{Flows: p.flows, Sessions: p.sessions, Clients: p.engine, Consents: p.store, Describe: templates.DescribeScope, Audit: p.audit}),
 		p.account(inProcess, shared, post),
@@ -56,10 +55,10 @@ func (p *Provider) features() []web.Feature {
 func (p *Provider) account(inProcess, shared *ratelimit.Limiter, post *letter.Post) web.Feature {
 	o := p.options
 	a := account.Options{
-		Issuer: o.Issuer, Brand: o.Brand, Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Tickets: p.tickets, Identities: p.identities(),
+		Issuer: o.Issuer, Brand: o.Brand, Store: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Tickets: p.tickets, Identities: p.identities(), Offered: p.upstreams.Offered(),
 		Factors:   account.Factors{TOTP: p.factors.TOTP, Passkeys: p.factors.Passkeys, Recovery: p.factors.Recovery, Required: p.signIn.Policy.Required == signin.Everyone, Tries: o.Limits.FactorUser},
 		Languages: p.languages, Editable: o.Account.Editable, NoDelete: o.Account.NoDelete, Limiter: inProcess, Shared: shared, Starts: o.Limits.Interactions,
-		SignOut: p.logout.SignOut, Activity: p.activity, Now: o.Now,
+		SignOut: p.logout.SignOut, Activity: p.activity, Places: o.Places, Now: o.Now,
 	}
 	if !o.NoPassword {
 		a.Passwords = p.passwords

@@ -237,6 +237,10 @@ func TestRow27InteractionOfAnotherBrowser(t *testing.T) {
 		s := s.on(t)
 		login := s.at(attacker.get(s.authorizeURL(url.Values{"prompt": {"login"}})))
 		s.advance(31 * time.Minute)
+		if again := s.at(attacker.get(s.at(attacker.get(login)))); again == login || !strings.HasPrefix(again, s.URL+"/login?interaction=") {
+			t.Errorf("the request does not begin anew, but at %s", again)
+		}
+		s.advance(storage.InteractionGrace)
 		s.wantPage(attacker.get(login), http.StatusForbidden, "too long ago")
 	})
 	t.Run("row 27 finished ones look foreign to others", func(t *testing.T) {

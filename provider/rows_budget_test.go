@@ -14,7 +14,6 @@ import (
 	"gatehouse/provider/credential/credentialtest"
 	"gatehouse/provider/mail"
 	"gatehouse/provider/ratelimit"
-	"gatehouse/provider/seal"
 	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
 	"gatehouse/storage/sqlite"
@@ -104,7 +103,7 @@ func TestRow136PeerOverItsLimitWritesNothingWhoeverItAsksFor(t *testing.T) {
 }
 
 func TestRow144PeerOverItsLimitTakesNoMailFromTheOwner(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("ada@example.com")
 		stranger := m.browser("")
 		m.asksForLink(stranger, "/recovery", "nobody@example.com")
@@ -127,7 +126,7 @@ func threeAnHour(o *provider.Options) {
 }
 
 func TestRow144StrangersUseUpTheMailsOfOneKindOnly(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("ada@example.com", func(u *storage.User) { u.EmailVerified = false })
 		owner := m.browser("ada@example.com")
 		owner.code(nil)
@@ -151,14 +150,14 @@ func TestRow144StrangersUseUpTheMailsOfOneKindOnly(t *testing.T) {
 		for _, sent := range m.post.Mails("ada@example.com") {
 			kinds[sent.Kind]++
 		}
-		if kinds["reset"] != 3 || kinds["exists"] != 3 || kinds["magic"] != 3 {
-			t.Errorf("mails %v, want three of a kind", kinds)
+		if kinds["reset"] != 3 || kinds["exists"] != 3 || kinds["magic"] != 4 {
+			t.Errorf("mails %v, want three of a kind, and one that the owner's browser asked for", kinds)
 		}
 	}, threeAnHour)
 }
 
 func TestRow151StrangersDoNotEndTheLinkThatTheOwnerWaitsFor(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("ada@example.com")
 		owner := m.browser("ada@example.com")
 		m.asksForLink(owner, "/login/mail?interaction="+m.interaction(owner), "ada@example.com")
@@ -174,7 +173,7 @@ func TestRow151StrangersDoNotEndTheLinkThatTheOwnerWaitsFor(t *testing.T) {
 }
 
 func TestRow144NotMeBringsANewPasswordWhateverStrangersAskedFor(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("ada@example.com", func(u *storage.User) { u.EmailVerified = true })
 		thief, owner := m.browser(""), m.browser("ada@example.com")
 		m.wants(thief.resets(m.resetLink(thief, "ada@example.com"), otherPassword), http.StatusSeeOther)
@@ -211,18 +210,7 @@ func TestRow155WhoTriesCodesKeepsNobodyFromPasskeysAndRecoveryCodes(t *testing.T
 	s := strong(t, "memory")
 	subject := s.user("ada@example.com")
 	app, key := s.app(subject), s.passkey("ada@example.com")
-	ring, err := seal.New([][]byte{masterKey[:]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	recovery, err := credential.NewRecoveryCodes(t.Context(), s.Store, s.Store, ring)
-	if err != nil {
-		t.Fatal(err)
-	}
-	codes, err := recovery.Generate(t.Context(), subject)
-	if err != nil {
-		t.Fatal(err)
-	}
+	codes := s.recoveryCodes(subject)
 	s.spends("ada@example.com", password, "no code")
 	owner := s.browser("ada@example.com")
 	if p := owner.submit(owner.half(nil), "factor", url.Values{"code": {app.Code(s.Clock.Now())}}); p.StatusCode != http.StatusTooManyRequests {
@@ -285,4 +273,47 @@ func TestRow155NewPasswordBeginsANewCountOfCodes(t *testing.T) {
 	}
 	owner := s.browser("ada@example.com")
 	owner.toApp(owner.submit(owner.half(nil), "factor", url.Values{"code": {app.Code(s.Clock.Now())}}))
+}
+
+// Whoever has the mailbox sets one new password after the other; the codes that this allows to be tried have an end all the same.
+func TestRow155NewPasswordsAreNoEndlessCodes(t *testing.T) {
+	s := strong(t, "memory", func(o *provider.Options) { o.Limits.FactorIP, o.Limits.LoginIP = ratelimit.Limit{}, ratelimit.Limit{} })
+	subject := s.user("ada@example.com")
+	app := s.app(subject)
+	_, encoded, err := s.Store.UserByLogin(t.Context(), "ada@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	for range 12 {
+		tried += s.guesses("ada@example.com")
+		if err := s.Store.SetPassword(t.Context(), subject, encoded); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tried < 30 || tried > 70 {
+		t.Errorf("%d codes were looked at within 12 passwords", tried)
+	}
+	s.Clock.Advance(24 * time.Hour)
+	owner := s.browser("ada@example.com")
+	owner.toApp(owner.submit(owner.half(nil), "factor", url.Values{"code": {app.Code(s.Clock.Now())}}))
+}
+
+// guesses tries codes until it is told to wait, and returns how many were looked at.
+func (s *server) guesses(email string) (n int) {
+	s.Helper()
+	for range 4 {
+		b := s.browser(email)
+		p := b.half(nil)
+		for range 5 {
+			switch got := b.submit(p, "factor", url.Values{"code": {"000000"}}); got.StatusCode {
+			case http.StatusTooManyRequests:
+				return n
+			case http.StatusUnauthorized:
+				n++
+			}
+		}
+	}
+	s.Fatal("codes are not limited")
+	return n
 }

@@ -61,7 +61,7 @@ func (f *faults) During(fn func()) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(f.ops), func(op string) bool {
-		return slices.Contains([]string{"Changes", "Purge", "SigningKeys", "Revocations", "Client"}, op)
+		return slices.Contains([]string{"Changes", "Purge", "SigningKeys", "Revocations", "Client", "ClientUpdated"}, op)
 	})
 }
 

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/net/html"
 
 	"gatehouse/provider"
+	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
 )
 
@@ -73,6 +75,17 @@ func (s *server) wantPageHeaders(p page) {
 	}
 	if strings.Contains(policy, "unsafe") {
 		s.Errorf("the policy %q is unsafe", policy)
+	}
+}
+
+// wantHead demands of every answer of this server what rows 16, 18 and 28 do, whichever test asked for it.
+func (s *server) wantHead(r *http.Response) {
+	s.Helper()
+	if _, port, _ := net.SplitHostPort(s.http.Listener.Addr().String()); r.Request.URL.Port() != port {
+		return // somebody else's
+	}
+	for _, fault := range webtest.HeadFaults(r) {
+		s.Error(fault)
 	}
 }
 

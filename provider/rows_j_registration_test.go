@@ -151,12 +151,12 @@ func TestRow124PrivilegesAreIgnoredOrRefused(t *testing.T) {
 		o.Resources = []grant.Resource{{URI: "https://open.example", Scopes: []string{"photos"}, DynamicClients: true}, {URI: "https://closed.example", Scopes: []string{"money"}}}
 	}))
 	privileged := object{
-		"client_id": "chosen", "client_secret": "chosen-by-the-client-itself", "first_party": true, "skip_consent": true, "trusted": true, "disabled": true, "profile": "compatible", "registered_by": "operator", "branding": object{"name": "Your bank", "accent": "#8a1c5b"},
+		"client_id": "chosen", "client_secret": "chosen-by-the-client-itself", "first_party": true, "skip_consent": true, "trusted": true, "disabled": true, "profile": "compatible", "registered_by": "operator", "branding": object{"name": "Your bank", "accent": "#8a1c5b"}, "sign_up": "open",
 		"registration_access_token": "gth_rat_chosen", "registration_client_uri": "https://evil.example", "scope": "openid admin money", "client_id_issued_at": 1, "sector": "rp.example", "Profile": "compatible",
 	}
 	a := s.register("", privileged)
 	c, err := s.Store.Client(t.Context(), a.Str("client_id"))
-	if err != nil || c.ID == "chosen" || c.FirstParty || c.Disabled || c.Branding != nil || c.Profile != "strict" || c.RegisteredBy != "open" || strings.Join(c.Scopes, " ") != "openid" || c.Sector != "" || len(c.Secrets) != 1 {
+	if err != nil || c.ID == "chosen" || c.FirstParty || c.Disabled || c.Branding != nil || c.SignUp != "" || c.Profile != "strict" || c.RegisteredBy != "open" || strings.Join(c.Scopes, " ") != "openid" || c.Sector != "" || len(c.Secrets) != 1 {
 		t.Errorf("stored %+v, %v", c, err)
 	}
 	if a.Str("client_secret") == "chosen-by-the-client-itself" || a.Str("registration_access_token") == "gth_rat_chosen" || a.Str("registration_client_uri") == "https://evil.example" {
@@ -166,7 +166,7 @@ func TestRow124PrivilegesAreIgnoredOrRefused(t *testing.T) {
 	for _, name := range []string{"client_secret", "registration_access_token", "registration_client_uri", "client_id_issued_at"} {
 		delete(privileged, name)
 	}
-	if r := s.manage("PUT", a, "", webApp(privileged)); r.Status != 200 || r.Str("profile") != "strict" || r.JSON["first_party"] != nil || r.JSON["disabled"] != nil || r.JSON["branding"] != nil {
+	if r := s.manage("PUT", a, "", webApp(privileged)); r.Status != 200 || r.Str("profile") != "strict" || r.JSON["first_party"] != nil || r.JSON["disabled"] != nil || r.JSON["branding"] != nil || r.JSON["sign_up"] != nil {
 		t.Errorf("PUT: %d %s", r.Status, r.Raw)
 	}
 	for name, members := range map[string]object{

@@ -23,10 +23,12 @@ import (
 
 // Section K of the attacks as far as sign-in goes: enumeration and guessing, for users and for clients.
 
-// operations notes what a memory store is asked, in order.
+// operations notes what a memory store is asked, and the passwords that are hashed between, in order.
 type operations struct {
-	mu  sync.Mutex
-	ops []string
+	mu             sync.Mutex
+	s              *server
+	ops            []string
+	hashes, rounds int64 // that are noted
 }
 
 // count makes the store report its operations. Call it before the store is shared.
@@ -34,19 +36,35 @@ func (o *operations) count(s *server) {
 	s.Store.(*memory.Store).Fault = func(op string) error {
 		o.mu.Lock()
 		defer o.mu.Unlock()
+		o.noteHashes()
 		o.ops = append(o.ops, op)
 		return nil
 	}
+	o.s = s
+}
+
+// noteHashes notes the hashes since it was last called.
+func (o *operations) noteHashes() {
+	if o.s.Provider == nil { // it boots
+		return
+	}
+	hashes, rounds := o.s.Provider.PasswordWork()
+	if hashes > o.hashes {
+		o.ops = append(o.ops, fmt.Sprintf("%d*bcrypt(%d)", hashes-o.hashes, rounds-o.rounds))
+	}
+	o.hashes, o.rounds = hashes, rounds
 }
 
 // during returns the operations of do.
 func (o *operations) during(do func()) []string {
 	o.mu.Lock()
+	o.noteHashes()
 	o.ops = nil
 	o.mu.Unlock()
 	do()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.noteHashes()
 	return o.ops
 }
 
@@ -103,6 +121,7 @@ func TestRow136UnknownWrongAndDisabledUsersAreAlike(t *testing.T) {
 	s.client()
 	s.user("ada@example.com")
 	s.user("eve@example.com", func(u *storage.User) { u.Disabled = true })
+	s.withoutPassword("bob@example.com")
 	type try struct{ answer, work string }
 	attempt := func(name, guessed string) try {
 		b := s.browser(name)
@@ -113,11 +132,11 @@ func TestRow136UnknownWrongAndDisabledUsersAreAlike(t *testing.T) {
 		return try{alike(p, name), strings.Replace(strings.Join(work, " "), "FailPassword", "SwapRate", 1)}
 	}
 	want := attempt("ada@example.com", "wrong horse battery staple")
-	if !strings.HasPrefix(want.answer, "401 ") || strings.Count(want.work, "UserByLogin") != 1 || strings.Count(want.work, "SwapRate") != 4 {
+	if !strings.HasPrefix(want.answer, "401 ") || strings.Count(want.work, "UserByLogin") != 1 || strings.Count(want.work, "SwapRate") != 4 || strings.Count(want.work, "1*bcrypt(16)") != 1 {
 		t.Fatalf("a wrong password: %s\n%s", want.work, want.answer)
 	}
 	for name, guessed := range map[string]string{
-		"nobody@example.com": password, "nobody": password, "a b@c@d": password, "eve@example.com": password, "EVE@EXAMPLE.COM": "wrong horse battery staple",
+		"nobody@example.com": password, "nobody": password, "a b@c@d": password, "eve@example.com": password, "EVE@EXAMPLE.COM": "wrong horse battery staple", "bob@example.com": password,
 		"Ada@Example.com": "", strings.Repeat("x", 1500): password,
 	} {
 		if got := attempt(name, guessed); got != want {
@@ -128,6 +147,15 @@ func TestRow136UnknownWrongAndDisabledUsersAreAlike(t *testing.T) {
 		if strings.Contains(s.Log.String(), name) {
 			t.Errorf("the log holds %q, which may be a password in the wrong field", name)
 		}
+	}
+}
+
+// withoutPassword creates a user who has none.
+func (s *server) withoutPassword(email string) {
+	s.Helper()
+	u := &storage.User{Subject: "sub-" + strings.NewReplacer("@", "-", ".", "-").Replace(email), Email: email, EmailKey: email, EmailVerified: true, Claims: map[string]any{"name": "Ada Lovelace"}}
+	if err := s.Store.CreateUser(s.Context(), u, ""); err != nil {
+		s.Fatal(err)
 	}
 }
 
@@ -399,4 +427,57 @@ func TestSecretsInTheWrongFieldAreNotLogged(t *testing.T) {
 	if !found {
 		t.Error("the limit was not reached")
 	}
+}
+
+func inSteps(o *provider.Options) { o.IdentifierFirst = true }
+
+// In two steps the pages behind the name know it, and a passkey that is refused leads back to it.
+func TestTypedNameIsKnownOnTheWay(t *testing.T) {
+	m := housed(t, inSteps)
+	m.client()
+	b := m.browser("ada@example.com")
+	first := m.server.signIn(b)
+	p := b.submit(first, "passkey", url.Values{"response": {"{}"}})
+	if action, _ := readForm(t, p.Body, "login"); p.StatusCode != http.StatusUnauthorized || action != "/login" || strings.Contains(p.Body, `name="password"`) || !hasForm(p.Body, "passkey") {
+		t.Errorf("a passkey that is refused: %d %s", p.StatusCode, p.Body)
+	}
+	p = b.submit(first, "login", url.Values{"username": {"ada@example.com"}})
+	m.wants(p, http.StatusSeeOther)
+	second := b.get(m.URL + p.Header.Get("Location"))
+	for _, path := range []string{"/recovery?", "/login/mail?"} {
+		if asked := b.get(m.URL + path + interactionLink.FindString(second.Body)); !strings.Contains(asked.Body, `value="ada@example.com"`) {
+			t.Errorf("%s asks for the name again: %s", path, asked.Body)
+		}
+	}
+}
+
+// Each name is a write, so one address may type as many as it may begin sign-ins. Its sign-ins are counted apart.
+func TestRow168NamesAreLimitedBeforeTheyAreStored(t *testing.T) {
+	m := housed(t, inSteps, func(o *provider.Options) { o.Limits.Interactions = ratelimit.Limit{Burst: 3, Every: time.Hour} })
+	m.client()
+	b := m.browser("")
+	first := m.server.signIn(b)
+	var second string
+	for _, name := range []string{"ada", "bob", "eve"} {
+		p := b.submit(first, "login", url.Values{"username": {name}})
+		m.wants(p, http.StatusSeeOther)
+		second = m.URL + p.Header.Get("Location")
+	}
+	other := m.browser("")
+	for _, form := range []struct {
+		*browser
+		page
+	}{{b, first}, {other, m.server.signIn(other)}} {
+		for _, name := range []string{"mallory", "eve", "no such@name@at all"} {
+			p := form.submit(form.page, "login", url.Values{"username": {name}})
+			if p.StatusCode != http.StatusTooManyRequests || p.Header.Get("Retry-After") != "3600" || !strings.Contains(p.Body, "Too many sign-ins were started from this network.") {
+				t.Errorf("%s: %d, Retry-After %q: %s", name, p.StatusCode, p.Header.Get("Retry-After"), p.Body)
+			}
+		}
+	}
+	if p := b.get(second); !strings.Contains(p.Body, `value="eve"`) || strings.Contains(p.Body, "mallory") {
+		t.Errorf("what is kept now: %s", p.Body)
+	}
+	m.advance(time.Hour)
+	m.wants(b.submit(m.server.signIn(b), "login", url.Values{"username": {"mallory"}}), http.StatusSeeOther)
 }

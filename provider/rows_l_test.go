@@ -54,7 +54,11 @@ func (s *server) app(subject string) credentialtest.App {
 		s.Fatal(err)
 	}
 	app := credentialtest.App{Secret: e.Secret}
-	if _, err := apps.Finish(s.Context(), subject, e.Sealed, app.Code(s.Clock.Now()), ""); err != nil {
+	user, err := s.Store.User(s.Context(), subject)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if _, err := apps.Finish(s.Context(), user, e.Sealed, app.Code(s.Clock.Now()), ""); err != nil {
 		s.Fatal(err)
 	}
 	s.Clock.Advance(time.Minute)
@@ -276,11 +280,11 @@ func TestRow158RecoveryCodeWorksOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mine, err := codes.Generate(t.Context(), ada)
+	mine, err := codes.Generate(t.Context(), &storage.User{Subject: ada})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := codes.Generate(t.Context(), eve); err != nil {
+	if _, err := codes.Generate(t.Context(), &storage.User{Subject: eve}); err != nil {
 		t.Fatal(err)
 	}
 	thief := s.browser("eve@example.com")
@@ -312,7 +316,7 @@ func TestRow158RecoveryCodeWorksOnce(t *testing.T) {
 		t.Errorf("%d of %d got in with one recovery code", wins, parallel)
 	}
 	s.Clock.Advance(time.Hour)
-	if _, err := codes.Generate(t.Context(), ada); err != nil {
+	if _, err := codes.Generate(t.Context(), &storage.User{Subject: ada}); err != nil {
 		t.Fatal(err)
 	}
 	b := s.browser("ada@example.com")
@@ -476,6 +480,7 @@ func TestRow160TrustedDevice(t *testing.T) {
 	b.half(url.Values{"prompt": {"login"}, "claims": {`{"id_token":{"acr":{"essential":true,"value":"2"}}}`}})
 	thief := s.browser("ada@example.com")
 	thief.client.Jar.SetCookies(here, []*http.Cookie{{Name: copied.Name, Value: copied.Value, Path: "/"}})
+	s.Clock.Advance(storage.DeviceGrace)
 	thief.half(nil)
 	b.half(again) // the copy has ended the trust of both
 	s.Clock.Advance(time.Minute)
@@ -506,7 +511,7 @@ func TestRow179SecondFactorChangesTheCookie(t *testing.T) {
 }
 
 // passkey makes a passkey of a user, as the account page does.
-func (s *server) passkey(email string) *credentialtest.Authenticator {
+func (s *server) passkey(email string, changes ...func(*credentialtest.Answer)) *credentialtest.Authenticator {
 	s.Helper()
 	ring, err := seal.New([][]byte{masterKey[:]})
 	if err != nil {
@@ -525,7 +530,7 @@ func (s *server) passkey(email string) *credentialtest.Authenticator {
 		s.Fatal(err)
 	}
 	a := credentialtest.New(s.T, s.URL)
-	if _, err := keys.FinishRegistration(s.Context(), user, "here", c.Sealed, a.Create(c.Options), ""); err != nil {
+	if _, err := keys.FinishRegistration(s.Context(), user, "here", c.Sealed, a.Create(c.Options, changes...), ""); err != nil {
 		s.Fatal(err)
 	}
 	return a

@@ -32,7 +32,7 @@ func (m *mailed) asksForLink(b *browser, path, name string) page {
 }
 
 func TestRow136AskingForALinkTellsNothing(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("ada@example.com")
 		m.user("gone@example.com", func(u *storage.User) { u.Disabled = true })
 		for _, path := range []string{"/recovery", "/login/mail", "/signup"} {
@@ -68,7 +68,7 @@ func TestRow136AskingForALinkTellsNothing(t *testing.T) {
 
 // Over the limit of an address the answer is the same, too, and no mail goes out.
 func TestRow136LimitOfAnAddressIsNotTold(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("ada@example.com")
 		var first string
 		for i := range 4 {
@@ -87,7 +87,7 @@ func TestRow136LimitOfAnAddressIsNotTold(t *testing.T) {
 }
 
 func TestRow143LinksBeginWithTheIssuerWhateverTheRequestSays(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("ada@example.com")
 		for _, header := range []string{"Host", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "Forwarded", "X-Original-Host", "X-Host"} {
 			m.Clock.Advance(time.Minute)
@@ -139,7 +139,7 @@ func (m *mailed) resetLink(b *browser, email string) string {
 }
 
 func TestRow144ResetLinkWorksOnceAndOnlyInItsTime(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		subject := m.user("ada@example.com")
 		m.user("bob@example.com")
 		t.Run("in parallel", func(t *testing.T) {
@@ -211,7 +211,7 @@ func TestRow144ResetLinkWorksOnceAndOnlyInItsTime(t *testing.T) {
 }
 
 func TestRow145NoStepOfRecoveryCanBeSkipped(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("ada@example.com")
 		b := m.browser("ada@example.com")
 		p := b.get(m.URL + "/recovery?interaction=" + m.interaction(b))
@@ -252,7 +252,7 @@ func (m *mailed) interaction(b *browser) string {
 }
 
 func TestRow146ResetStillAsksForTheSecondFactorAndEndsSessions(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		subject := m.user("ada@example.com")
 		app := m.app(subject)
 		elsewhere := m.browser("ada@example.com")
@@ -280,7 +280,7 @@ func TestRow146ResetStillAsksForTheSecondFactorAndEndsSessions(t *testing.T) {
 }
 
 func TestRow147OneMailToTheStoredAddressOnly(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("ada@example.com")
 		m.user("eve@evil.example")
 		b := m.browser("")
@@ -319,7 +319,7 @@ func TestRow147OneMailToTheStoredAddressOnly(t *testing.T) {
 }
 
 func TestRow148AddressesAreNormalisedOnceAndNeverCollide(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("victim@kelvin.example")
 		b := m.browser("")
 		for typed, same := range map[string]bool{
@@ -356,7 +356,7 @@ func TestRow148AddressesAreNormalisedOnceAndNeverCollide(t *testing.T) {
 }
 
 func TestRow149OneRowForAnAddressUnderAnyRace(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		const callers = 50
 		browsers, links := make([]*browser, callers), make([]string, callers)
 		var wg sync.WaitGroup
@@ -406,7 +406,7 @@ func TestRow149OneRowForAnAddressUnderAnyRace(t *testing.T) {
 func TestRow149SignUpThatIsOffIsOffEverywhere(t *testing.T) {
 	for mode, text := range map[string]string{"off": "Nobody can create an account", "invite": "An account needs an invitation", "": "Nobody can create an account"} {
 		t.Run("mode "+mode, func(t *testing.T) {
-			onBoth(t, func(m *mailed) {
+			onEveryStore(t, func(m *mailed) {
 				b := m.browser("")
 				id := m.interaction(b)
 				if p := m.server.signIn(b); strings.Contains(p.Body, "to-signup") {
@@ -462,12 +462,13 @@ func TestRow149SignUpThatIsOffIsOffEverywhere(t *testing.T) {
 }
 
 func TestRow151OpeningALinkDoesNothingAndAnotherBrowserIsNotSignedIn(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("ada@example.com")
 		session := func(b *browser) bool {
 			return !strings.Contains(b.get(m.authorizeURL(url.Values{"prompt": {"none"}, "scope": {"openid"}})).Header.Get("Location"), "login_required")
 		}
 		t.Run("magic link", func(t *testing.T) {
+			m := m.on(t)
 			b, other := m.browser("ada@example.com"), m.browser("ada@example.com")
 			m.wants(m.asksForLink(b, "/login/mail?interaction="+m.interaction(b), "ada@example.com"), http.StatusOK)
 			link := m.link("ada@example.com", "magic")
@@ -488,6 +489,7 @@ func TestRow151OpeningALinkDoesNothingAndAnotherBrowserIsNotSignedIn(t *testing.
 			m.wants(b.get(link), http.StatusBadRequest)
 		})
 		t.Run("sign-up", func(t *testing.T) {
+			m := m.on(t)
 			b, other := m.browser(""), m.browser("")
 			m.wants(m.asksForAccount(b, "/signup", "bob@example.com", password), http.StatusOK)
 			link := m.link("bob@example.com", "signup")
@@ -509,7 +511,7 @@ func TestRow151OpeningALinkDoesNothingAndAnotherBrowserIsNotSignedIn(t *testing.
 }
 
 func TestRow172WhoSignsUpWithSomebodysAddressLeavesNothing(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		squatter, owner := m.browser(""), m.browser("")
 		m.wants(m.asksForAccount(squatter, "/signup", "ada@example.com", otherPassword), http.StatusOK)
 		theirs := m.link("ada@example.com", "signup")
@@ -534,7 +536,7 @@ func TestRow172WhoSignsUpWithSomebodysAddressLeavesNothing(t *testing.T) {
 }
 
 func TestRow45LinksOfOneKindAreNoneOfAnother(t *testing.T) {
-	onBoth(t, func(m *mailed) {
+	onEveryStore(t, func(m *mailed) {
 		m.user("ada@example.com")
 		b := m.browser("ada@example.com")
 		m.wants(m.asksForLink(b, "/recovery", "ada@example.com"), http.StatusOK)

@@ -49,6 +49,10 @@ func (s syncedStore) SetPassword(ctx context.Context, subject, encoded string) e
 	return s.afterEnd(ctx, s.Store.SetPassword(ctx, subject, encoded))
 }
 
+func (s syncedStore) ReplacePassword(ctx context.Context, subject, encoded string, epoch int64) error {
+	return s.afterEnd(ctx, s.Store.ReplacePassword(ctx, subject, encoded, epoch))
+}
+
 func (s syncedStore) EndSession(ctx context.Context, id string) error {
 	return s.afterEnd(ctx, s.Store.EndSession(ctx, id))
 }
@@ -72,8 +76,8 @@ func (s syncedStore) RevertUser(ctx context.Context, signature string, since tim
 	return u, s.afterEnd(ctx, err)
 }
 
-func (s syncedStore) DeleteIdentity(ctx context.Context, subject, upstream, externalID string, last bool) error {
-	return s.afterEnd(ctx, s.Store.DeleteIdentity(ctx, subject, upstream, externalID, last))
+func (s syncedStore) DeleteIdentity(ctx context.Context, subject, upstream, externalID string, offered *storage.Offered) error {
+	return s.afterEnd(ctx, s.Store.DeleteIdentity(ctx, subject, upstream, externalID, offered))
 }
 
 func (s syncedStore) RevokeConsent(ctx context.Context, subject, clientID string) error {

@@ -61,13 +61,15 @@ func TestEndsOfSessionsAreFollowed(t *testing.T) {
 		runs int
 	}{
 		"SetPassword":               {func(ctx context.Context, w *watched) error { return w.SetPassword(ctx, "ada", "new") }, nil, 1},
+		"ReplacePassword":           {func(ctx context.Context, w *watched) error { return w.ReplacePassword(ctx, "ada", "new", 0) }, nil, 1},
+		"ReplacePassword, late":     {func(ctx context.Context, w *watched) error { return w.ReplacePassword(ctx, "ada", "new", 1) }, storage.ErrNotFound, 0},
 		"EndSession":                {func(ctx context.Context, w *watched) error { return w.EndSession(ctx, "sid") }, nil, 1},
 		"AdoptUser":                 {func(ctx context.Context, w *watched) error { return adopt(ctx, w, "2") }, nil, 1},
 		"AdoptUser, tied":           {func(ctx context.Context, w *watched) error { return adopt(ctx, w, "1") }, storage.ErrExists, 0},
 		"RevertUser":                {func(ctx context.Context, w *watched) error { return revert(ctx, w, "link") }, nil, 1},
 		"RevertUser, missing":       {func(ctx context.Context, w *watched) error { return revert(ctx, w, "other") }, storage.ErrNotFound, 0},
-		"DeleteIdentity":            {func(ctx context.Context, w *watched) error { return w.DeleteIdentity(ctx, "ada", "google", "1", false) }, nil, 1},
-		"DeleteIdentity, missing":   {func(ctx context.Context, w *watched) error { return w.DeleteIdentity(ctx, "ada", "google", "2", false) }, storage.ErrNotFound, 0},
+		"DeleteIdentity":            {func(ctx context.Context, w *watched) error { return w.DeleteIdentity(ctx, "ada", "google", "1", nil) }, nil, 1},
+		"DeleteIdentity, missing":   {func(ctx context.Context, w *watched) error { return w.DeleteIdentity(ctx, "ada", "google", "2", nil) }, storage.ErrNotFound, 0},
 		"EndUpstreamSessions":       {func(ctx context.Context, w *watched) error { return end(ctx, w, "1", 1) }, nil, 1},
 		"EndUpstreamSessions, none": {func(ctx context.Context, w *watched) error { return end(ctx, w, "2", 0) }, nil, 0},
 	} {

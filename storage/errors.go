@@ -10,7 +10,7 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrConsumed says that a one-time object was used before, or is past its expiry and can no longer be used.
 	ErrConsumed = errors.New("already consumed")
-	// ErrLastWayIn says that without this identity its user could not sign in any more.
+	// ErrLastWayIn says that without this identity or passkey its user could not sign in any more.
 	ErrLastWayIn = errors.New("last way in")
 	// ErrLastFactor says that a policy wants the user to keep a second factor, and this is the only one.
 	ErrLastFactor = errors.New("last factor")

@@ -48,12 +48,16 @@ type Device struct {
 // MaxDevices is how many trusted devices a user may have; a new one pushes the one out that was used longest ago.
 const MaxDevices = 20
 
+// DeviceGrace is how long the cookie that a device has just had works beside its next one: whoever clicks twice sends one cookie twice.
+const DeviceGrace = 5 * time.Second
+
 // DeviceStore keeps trusted devices. They go with their user.
 type DeviceStore interface {
 	// CreateDevice stores a new one. ErrNotFound if there is no such user; ExistsError{"id"}.
 	CreateDevice(ctx context.Context, d *Device) error
 	// UseDevice gives the device of a user whose cookie has the hash old a new one and returns it. ErrNotFound if the user has none with that hash, it is past Expires or its Epoch is not the user's any
-	// more. A hash that is a device's Previous is a copy's: the device is deleted, and the answer is ErrConsumed. Of two callers with one hash one wins.
+	// more. A hash that is a device's Previous does once more if the last use is less than DeviceGrace ago, and then the cookie that it was changed for is Previous. Later it is a copy's: the device is
+	// deleted, and the answer is ErrConsumed. Of any number of callers with one hash two win, and the next cookie of the second one works.
 	UseDevice(ctx context.Context, subject, old, next string, at time.Time) (*Device, error)
 	// DevicesOf returns a user's live devices, newest use first.
 	DevicesOf(ctx context.Context, subject string) ([]*Device, error)

@@ -39,7 +39,7 @@ type IdentityStore interface {
 	// TouchIdentity moves LastUsed forward to at and stores what the provider told last; tokens nil removes those that are kept. ErrNotFound. Called after
 	// a session was made by an identity, it tells for good whether an unlinking at the same time has missed that session: with ErrNotFound the caller must end it.
 	TouchIdentity(ctx context.Context, upstream, externalID, label string, tokens []byte, at time.Time) error
-	// DeleteIdentity unties an account of the subject's and ends the sessions that began with it, as EndSession does, in one transaction. ErrNotFound; ErrLastWayIn if the
-	// user has neither a password nor another identity nor a passkey and last is false. Of callers who remove the last two at the same time one gets ErrLastWayIn.
-	DeleteIdentity(ctx context.Context, subject, upstream, externalID string, last bool) error
+	// DeleteIdentity unties an account of the subject's and ends the sessions that began with it, as EndSession does, in one transaction. ErrNotFound; ErrLastWayIn if nothing of
+	// what is offered would let the user in then; nil asks nothing. Of callers who remove the last two ways in at the same time one gets ErrLastWayIn.
+	DeleteIdentity(ctx context.Context, subject, upstream, externalID string, offered *Offered) error
 }

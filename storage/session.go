@@ -45,15 +45,19 @@ type SessionStore interface {
 	// EndSession deletes the session, queues a LogoutDelivery for each of its clients that wants one (see LogoutStore) and revokes by session, in one
 	// transaction. A missing session is no error, but still revokes.
 	EndSession(ctx context.Context, id string) error
+	// SessionsOf returns a user's sessions, newest first.
+	SessionsOf(ctx context.Context, subject string) ([]*Session, error)
+	// ListSessions returns up to limit live sessions with ids greater than after, in order of id. Live is what SessionByCookie would find.
+	ListSessions(ctx context.Context, after string, limit int) ([]*Session, error)
+}
+
+// UpstreamSessionStore reaches sessions by how they came from an upstream.
+type UpstreamSessionStore interface {
 	// EndUpstreamSessions ends, as EndSession does, the sessions that came by an upstream and match externalID and sid, of which one may be empty and then matches all; with both, a session whose UpstreamSID is not known matches by externalID alone. One transaction
 	// each. It returns how many there were. Both empty: none.
 	EndUpstreamSessions(ctx context.Context, upstream, externalID, sid string) (int, error)
 	// UpstreamToken returns a session's UpstreamToken, nil if there is none. ErrNotFound.
 	UpstreamToken(ctx context.Context, id string) ([]byte, error)
-	// SessionsOf returns a user's sessions, newest first.
-	SessionsOf(ctx context.Context, subject string) ([]*Session, error)
-	// ListSessions returns up to limit live sessions with ids greater than after, in order of id. Live is what SessionByCookie would find.
-	ListSessions(ctx context.Context, after string, limit int) ([]*Session, error)
 }
 
 // SessionClientStore keeps which clients took part in a session: those to tell when it ends. The rows go with the session.
@@ -100,12 +104,25 @@ const (
 	InteractionTest InteractionKind = "test"
 )
 
-// InteractionStore keeps paused requests for half an hour at most.
+// InteractionGrace is how long after its end a request that was not finished can be begun anew, MaxLateParams bounds what is kept for that, in bytes of their URL form.
+const (
+	InteractionGrace = 2 * time.Hour
+	MaxLateParams    = 2048
+)
+
+// Repeatable tells whether the request can be begun anew after its end. What was proven by a signature or was pushed cannot: it had an end of its own.
+func (i *Interaction) Repeatable() bool {
+	return (i.Kind == InteractionAuthorize || i.Kind == InteractionAccount) && i.ConsumedAt.IsZero() && i.Binder != "" && i.Source == "" && len(i.Params.Encode()) <= MaxLateParams
+}
+
+// InteractionStore keeps paused requests for half an hour, and what was asked for by those that were not finished for InteractionGrace more.
 type InteractionStore interface {
 	// CreateInteraction stores a new one. ExistsError{"id"}.
 	CreateInteraction(ctx context.Context, i *Interaction) error
 	// Interaction returns it, consumed ones too. ErrNotFound if there is none or it is past Expires.
 	Interaction(ctx context.Context, id string) (*Interaction, error)
+	// LateInteraction returns one that is past Expires by less than InteractionGrace and Repeatable, as it was or without what was proven: that counts for nothing any more. ErrNotFound for all others.
+	LateInteraction(ctx context.Context, id string) (*Interaction, error)
 	// UpdateInteraction reads, changes and writes in one transaction. ErrNotFound; ErrConsumed if it was consumed.
 	UpdateInteraction(ctx context.Context, id string, change func(*Interaction) error) (*Interaction, error)
 	// ConsumeInteraction marks it as used. Of any number of concurrent callers exactly one gets nil, the others ErrConsumed. ErrNotFound if there is

@@ -13,11 +13,13 @@ type Store interface {
 	ImportStore
 	IdentityStore
 	SessionStore
+	UpstreamSessionStore
 	SessionClientStore
 	LogoutStore
 	InteractionStore
 	ConsentStore
 	TokenStore
+	GrantStore
 	KeyStore
 	SecretStore
 	ChangeStore
@@ -26,6 +28,7 @@ type Store interface {
 	LogoStore
 	NoticeStore
 	FactorStore
+	RecoveryCodeStore
 	TicketStore
 	MailStore
 	ActivityStore

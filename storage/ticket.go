@@ -45,8 +45,10 @@ func (k TicketKind) Outlives() bool { return k == TicketRevert }
 // worthless (security row 144). A link that signs in works only in the browser that asked for it, and a stranger who asks for one must not end the owner's.
 func (k TicketKind) Live() int {
 	switch k {
-	case TicketSignUp, TicketInvite, TicketRevert:
+	case TicketSignUp, TicketInvite:
 		return 5
+	case TicketRevert:
+		return 10
 	case TicketMagic:
 		return 3
 	}
@@ -56,18 +58,24 @@ func (k TicketKind) Live() int {
 // TicketStore keeps tickets. Those of a user go with the user.
 type TicketStore interface {
 	// CreateTicket stores a ticket. Of the same Kind and Subject, or of the same Kind and EmailKey where Subject is empty, all but the newest Kind.Live() of
-	// the unused ones die; without both there is no limit. Kinds that outlive an epoch are counted for each EmailKey of a user: whoever has changed the address cannot push out what the old one got. ExistsError{"id"}; ErrNotFound for a Subject that does not exist.
+	// the unused ones die; without both there is no limit. Kinds that outlive an epoch are counted for each EmailKey of a user, and the oldest one that
+	// is not past Expires stays: whoever has changed the address cannot push out what the old one got, nor the first link, which takes back the most, by causing many more. ExistsError{"id"}; ErrNotFound for a Subject that does not exist.
 	CreateTicket(ctx context.Context, t *Ticket) error
 	// Ticket returns a ticket that would work now. ErrNotFound if there is none of that kind, it is past Expires, or its Epoch is not its user's any more, unless the kind outlives that; ErrConsumed if it was used.
 	Ticket(ctx context.Context, kind TicketKind, signature string) (*Ticket, error)
+	// TicketOf returns the newest ticket of a kind that a user has, would work now and was not used. ErrNotFound if there is none.
+	TicketOf(ctx context.Context, subject string, kind TicketKind) (*Ticket, error)
 	// ConsumeTicket is Ticket and marks it as used, in one transaction: of any number of callers exactly one gets it, the others ErrConsumed. A used ticket is kept until it expires.
 	ConsumeTicket(ctx context.Context, kind TicketKind, signature string) (*Ticket, error)
-	// RevertUser uses a ticket of TicketRevert and gives the account back to the address that the ticket was sent to, in one transaction: the user gets that address as a verified one, unless
-	// another user has it by now; the password goes, the epoch grows, the sessions end, as EndSession does, and everything of the user is revoked. Whatever was added at or after since goes: factors and
-	// identities, whether or not they are the last way in, and with a factor, or if none is left, the recovery codes; what is older stays. All other live tickets of the kind that were created at
+	// RevertUser uses a ticket of TicketRevert and gives the account back to the address that the ticket was sent to, in one transaction: the user gets that address as a verified one, or
+	// none if another user has it by now; the password goes, the epoch grows, the sessions end, as EndSession does, and everything of the user is revoked. Whatever was added at or after since goes: factors and
+	// identities, whether or not they are the last way in; what is older stays. All recovery codes go: they tell no time, and whoever was in may have made them. All other live tickets of the kind that were created at
 	// or after this one die, never older ones: whoever took the account over may have got some as well. It returns the user. Errors as ConsumeTicket, and then nothing has changed; ExistsError{"email"} if another user took the
 	// address at the same moment.
 	RevertUser(ctx context.Context, signature string, since time.Time) (*User, error)
+	// ReturnTickets is for an account that goes back to an address by another way than a ticket of TicketRevert. If the user has a live unused one for that address, those for other addresses that were
+	// created at or after the oldest of them die, as if it had been used, and the answer is true: whoever had the account in between must not take it back.
+	ReturnTickets(ctx context.Context, subject, emailKey string) (bool, error)
 	// RevokeTickets kills all live tickets of a user of the given kinds, all kinds if none is given.
 	RevokeTickets(ctx context.Context, subject string, kinds ...TicketKind) error
 }

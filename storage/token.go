@@ -125,6 +125,8 @@ type ChangeStore interface {
 	Changes(ctx context.Context) (map[Topic]int64, error)
 	// Revocations returns the unexpired revocations whose Version is greater than after, in order of Version.
 	Revocations(ctx context.Context, after int64) ([]Revocation, error)
+	// ClientUpdated returns the client's Updated, to find out for next to nothing whether a copy of it is the newest. ErrNotFound, which takes no less time.
+	ClientUpdated(ctx context.Context, id string) (time.Time, error)
 }
 
 // GrantBorn returns the millisecond at which a grant was born: the time inside a UUIDv7 (RFC 9562 section 5.7). It is false for anything else.

@@ -74,10 +74,14 @@ type ImportStore interface {
 type PasswordStore interface {
 	// SetPassword stores a new password ("" takes it away; whether that is the last way in is the caller's business), clears Failures, kills the user's tickets and trusted devices by the new epoch, ends the user's sessions, as EndSession does, and revokes by subject, in one transaction. ErrNotFound if there is no such user.
 	SetPassword(ctx context.Context, subject, encoded string) error
+	// ReplacePassword is SetPassword for somebody who has proven something under an epoch: whoever was locked out while that was under way changes nothing. ErrNotFound also if the user is disabled, or the
+	// epoch has moved on.
+	ReplacePassword(ctx context.Context, subject, encoded string, epoch int64) error
 	// FailPassword counts a wrong password and returns the new number of Failures. ErrNotFound.
 	FailPassword(ctx context.Context, subject string, at time.Time) (int, error)
-	// ClearFailures sets Failures and LastFailure to zero; a missing user is no error.
-	ClearFailures(ctx context.Context, subject string) error
+	// ClearFailures sets Failures and LastFailure to zero if there are fewer Failures than below, which 0 leaves open. ErrConsumed if there are as many or more: whoever has read fewer came too late; a
+	// missing user is no error.
+	ClearFailures(ctx context.Context, subject string, below int) error
 	// RehashPassword replaces old by encoded and touches nothing else. ErrNotFound if the stored value is no longer old.
 	RehashPassword(ctx context.Context, subject, old, encoded string) error
 }

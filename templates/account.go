@@ -30,6 +30,8 @@ type Account struct {
 	Notices  []NoticeView
 	Advice   []AccountLink
 	Overview []AccountLink
+	// Accounts is how many are signed in in this browser; with more than one there is a link to {Base}/account/choose.
+	Accounts int
 }
 
 func (Account) Template() string { return "account" }
@@ -51,7 +53,7 @@ type Language struct {
 }
 
 // AccountProfile holds what apps may be told. Form id profile-form posts the fields and language to {Base}/account/profile; form id email posts email to {Base}/account/email, and so does form
-// id verify, which proves the address that there is.
+// id verify, which proves the address that there is. Form id email-cancel posts to {Base}/account/email/cancel.
 type AccountProfile struct {
 	AccountFrame
 	Fields    []ProfileField
@@ -61,15 +63,30 @@ type AccountProfile struct {
 	MailOffered bool
 	Email       string // what was typed
 	EmailError  Text
+	Pending     string // the address that the account gets once a link that was sent there is opened; empty: there is no such link
 }
 
 func (AccountProfile) Template() string { return "accountprofile" }
 func (AccountProfile) Title() Text      { return Say("account.profile") }
 
-// FactorView is a second factor. Kind is totp or passkey.
+// FactorView is a second factor. Kind is totp, passkey or key.
 type FactorView struct {
 	ID, Kind, Name  string
 	Since, LastUsed time.Time
+}
+
+// PlaceView is where an address probably is. Either may be empty; both are if nothing is known, and then it is in no words.
+type PlaceView struct{ City, Country string }
+
+// Text says it. Addresses are placed by the city that is nearest, at best.
+func (p PlaceView) Text() Text {
+	switch {
+	case p.City == "":
+		return Plain(p.Country)
+	case p.Country == "":
+		return Say("account.place_near", "Place", p.City)
+	}
+	return Say("account.place_near", "Place", p.City+", "+p.Country)
 }
 
 // DeviceView is a browser: one that is signed in, or one that is trusted.
@@ -78,6 +95,7 @@ type DeviceView struct {
 	// Browser and System are in the words that people know them by; empty where they are not known.
 	Browser, System string
 	Address         string // IP
+	Place           PlaceView
 	Since, LastSeen time.Time
 	Current         bool
 	Remembered      bool
@@ -153,6 +171,7 @@ type AccountAuthenticator struct {
 
 func (AccountAuthenticator) Template() string { return "accountauthenticator" }
 func (AccountAuthenticator) Title() Text      { return Say("account.totp_add") }
+func (AccountAuthenticator) shownOnce() bool  { return true } // in another language it would have another seed
 
 // AccountCodes shows recovery codes, once. Form id codes-file posts codes to {Base}/account/recovery-codes/download. Without Codes it
 // asks whether to make new ones: form id codes-new posts to {Base}/account/recovery-codes.
@@ -162,8 +181,9 @@ type AccountCodes struct {
 	Left  int
 }
 
-func (AccountCodes) Template() string { return "accountcodes" }
-func (AccountCodes) Title() Text      { return Say("account.codes") }
+func (AccountCodes) Template() string  { return "accountcodes" }
+func (AccountCodes) Title() Text       { return Say("account.codes") }
+func (c AccountCodes) shownOnce() bool { return len(c.Codes) > 0 }
 
 // Joined are the codes as one field.
 func (c AccountCodes) Joined() string { return strings.Join(c.Codes, " ") }
@@ -172,6 +192,7 @@ func (c AccountCodes) Joined() string { return strings.Join(c.Codes, " ") }
 type AccountSessions struct {
 	AccountFrame
 	Sessions []DeviceView
+	Accounts int // see Account
 }
 
 func (AccountSessions) Template() string { return "accountsessions" }
@@ -199,13 +220,13 @@ type AccountActivity struct {
 func (AccountActivity) Template() string { return "accountactivity" }
 func (AccountActivity) Title() Text      { return Say("account.activity") }
 
-// ConnectedApp is a client with a remembered consent.
+// ConnectedApp is a client with access: a remembered consent, tokens, or both.
 type ConnectedApp struct {
 	ClientID string
 	Name     string
-	LogoURL  string   // as ClientView.LogoURL
-	Scopes   []string // shown with the words of DescribeScope
-	Since    time.Time
+	LogoURL  string    // as ClientView.LogoURL
+	Scopes   []string  // shown with the words of DescribeScope
+	Since    time.Time // zero: it was never asked for
 	LastUsed time.Time // zero: not known
 	// OpenURL begins a sign-in at the app (OpenID Connect Core section 4); empty for apps that cannot. It is https.
 	OpenURL string

@@ -3,6 +3,8 @@ package templates
 import (
 	"strings"
 	"time"
+
+	"gatehouse/provider/credential"
 )
 
 // frame is what the pages of one person's account have in common.
@@ -16,12 +18,12 @@ func longFrame() AccountFrame {
 }
 
 func thisDevice() DeviceView {
-	return DeviceView{ID: "s1", Browser: "Firefox", System: "Linux", Address: "203.0.113.7", Since: since, LastSeen: since.Add(time.Hour), Current: true}
+	return DeviceView{ID: "s1", Browser: "Firefox", System: "Linux", Address: "203.0.113.7", Place: PlaceView{"Vaduz", "Liechtenstein"}, Since: since, LastSeen: since.Add(time.Hour), Current: true}
 }
 
 func account() Account {
 	return Account{
-		AccountFrame: frame(), Session: thisDevice(),
+		AccountFrame: frame(), Session: thisDevice(), Accounts: 2,
 		Notices: []NoticeView{{ID: "n1", Text: Say("account.reuse", "App", "Calendar")}},
 		Advice:  []AccountLink{{Title: Say("account.advice_factor"), Value: Say("account.advice_factor_why"), Path: "/account/security", Urgent: true}},
 		Overview: []AccountLink{
@@ -36,6 +38,7 @@ func account() Account {
 func accountApps() AccountApps {
 	return AccountApps{AccountFrame: frame(), Connected: []ConnectedApp{
 		{ClientID: "notes", Name: "Acme Notes", Scopes: []string{"openid", "email", "offline_access"}, Since: since, LastUsed: since.AddDate(0, 1, 0), OpenURL: "https://notes.example/login?iss=https%3A%2F%2Fid.example"},
+		{ClientID: "shop", Name: "Acme Shop", Scopes: []string{"openid", "offline_access"}, LastUsed: since},
 		{ClientID: "cal", Name: "Calendar", Scopes: []string{"openid", "calendar.read"}, Since: since},
 	}}
 }
@@ -44,9 +47,10 @@ func accountSecurity() AccountSecurity {
 	return AccountSecurity{
 		AccountFrame: frame(), PasswordOffered: true, PasswordSet: since, TOTPOffered: true, PasskeysOffered: true, CodesOffered: true, Codes: 2,
 		Factors: []FactorView{
-			{ID: "f1", Kind: "totp", Name: "Phone", Since: since, LastUsed: since.AddDate(0, 0, 7)}, {ID: "f2", Kind: "passkey", Name: "Blue key", Since: since},
+			{ID: "f1", Kind: "totp", Name: "Phone", Since: since, LastUsed: since.AddDate(0, 0, 7)}, {ID: "f3", Kind: "passkey", Name: "Laptop", Since: since},
+			{ID: "f2", Kind: "key", Name: "Blue key", Since: since},
 		},
-		Devices: []DeviceView{{ID: "d1", Browser: "Safari", System: "iPhone", Address: "2001:db8::1:2:3:4", Since: since, LastSeen: since}},
+		Devices: []DeviceView{{ID: "d1", Browser: "Safari", System: "iPhone", Address: "2001:db8::1:2:3:4", Place: PlaceView{City: "Uppsala"}, Since: since, LastSeen: since}},
 	}
 }
 
@@ -61,8 +65,8 @@ func providerAccount() AccountSecurity {
 }
 
 func accountSessions() AccountSessions {
-	other := DeviceView{ID: "s2", Browser: "Samsung Internet", System: "Android", Address: "2001:db8:1234:5678:9abc:def0:1234:5678", Since: since, LastSeen: since, Idle: true}
-	return AccountSessions{AccountFrame: frame(), Sessions: []DeviceView{thisDevice(), other, {ID: "s3", Browser: "Safari", System: "iPad", Address: "198.51.100.4", Since: since, LastSeen: since, Remembered: true}}}
+	other := DeviceView{ID: "s2", Browser: "Samsung Internet", System: "Android", Address: "2001:db8:1234:5678:9abc:def0:1234:5678", Place: PlaceView{strings.Repeat("Llanfairpwllgwyngyll", 3) + "…", "Wales"}, Since: since, LastSeen: since, Idle: true}
+	return AccountSessions{AccountFrame: frame(), Accounts: 2, Sessions: []DeviceView{thisDevice(), other, {ID: "s3", Browser: "Safari", System: "iPad", Address: "198.51.100.4", Place: PlaceView{Country: "Portugal"}, Since: since, LastSeen: since, Remembered: true}}}
 }
 
 func accountProfile() AccountProfile {
@@ -94,7 +98,7 @@ func accountExamples(add func(string, Page)) {
 	add("account-empty", Account{AccountFrame: longFrame()})
 	add("account-profile", accountProfile())
 	add("account-profile-empty", AccountProfile{AccountFrame: longFrame()})
-	add("account-profile-mail", AccountProfile{AccountFrame: frame(), MailOffered: true, Email: "x", EmailError: Say("account.email_wrong")})
+	add("account-profile-mail", AccountProfile{AccountFrame: frame(), MailOffered: true, Email: "x", Pending: "augusta@example.org", EmailError: Say("account.email_wrong")})
 	add("account-security", accountSecurity())
 	add("account-security-providers", providerAccount())
 	add("account-security-last", AccountSecurity{
@@ -104,14 +108,13 @@ func accountExamples(add func(string, Page)) {
 	})
 	add("account-password", AccountPassword{AccountFrame: frame(), Change: true, Login: "mira@northwind.example", Hint: PasswordHint(15)})
 	add("account-password-error", AccountPassword{AccountFrame: AccountFrame{Error: Say("account.password_differs")}, Login: longEmail, Hint: PasswordHint(8)})
-	add("account-authenticator", AccountAuthenticator{AccountFrame: frame(), QRSize: 29, QRPath: "M4 4h7v1h-7zM4 10h7v1h-7zM4 5h1v5h-1zM10 5h1v5h-1zM18 18h7v7h-7z", Secret: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", Pending: "sealed", Name: "Phone"})
-	codes := strings.Fields("a2b3-c4d5-e6f7-g2h3 i4j5-k6l7-m2n3-o4p5 a2b3-c4d5-e6f7-g2h4 i4j5-k6l7-m2n3-o4p6 a2b3-c4d5-e6f7-g2h5 i4j5-k6l7-m2n3-o4p7")
+	add("account-authenticator", AccountAuthenticator{AccountFrame: frame(), QRSize: drawnQR.Size, QRPath: drawnQR.Path, Secret: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", Pending: "sealed", Name: "Phone"})
 	add("account-passkey", AccountPasskey{AccountFrame: frame(), Options: `{"challenge":"AA"}`, State: "sealed"})
 	add("account-passkey-error", AccountPasskey{AccountFrame: longFrame(), Options: `{"challenge":"AA"}`, State: "sealed"})
-	add("account-codes", AccountCodes{AccountFrame: AccountFrame{User: frame().User, Done: Say("account.done_first_factor")}, Codes: codes})
+	add("account-codes", AccountCodes{AccountFrame: AccountFrame{User: frame().User, Done: Say("account.done_first_factor")}, Codes: tenCodes})
 	add("account-codes-new", AccountCodes{AccountFrame: frame(), Left: 3})
 	add("account-sessions", accountSessions())
-	add("account-sessions-one", AccountSessions{AccountFrame: frame(), Sessions: []DeviceView{{ID: "s1", Current: true}}})
+	add("account-sessions-one", AccountSessions{AccountFrame: frame(), Accounts: 2, Sessions: []DeviceView{{ID: "s1", Current: true}}})
 	add("account-activity", accountActivity())
 	add("account-activity-empty", AccountActivity{AccountFrame: longFrame()})
 	add("account-apps", accountApps())
@@ -120,3 +123,16 @@ func accountExamples(add func(string, Page)) {
 	add("account-data-error", AccountData{AccountFrame: longFrame(), DeleteOffered: true, Confirm: longEmail})
 	add("account-data-kept", AccountData{AccountFrame: frame()})
 }
+
+// tenCodes are as many as people get.
+var tenCodes = strings.Fields("a2b3-c4d5-e6f7-g2h3 i4j5-k6l7-m2n3-o4p5 q6r7-s2t3-u4v5-w6x7 y2z3-a4b5-c6d7-e2f3 g4h5-i6j7-k2l3-m4n5 " +
+	"o6p7-q2r3-s4t5-u6v7 w2x3-y4z5-a6b7-c2d3 e4f5-g6h7-i2j3-k4l5 m6n7-o2p3-q4r5-s6t7 u2v3-w4x5-y6z7-a2b3")
+
+// drawnQR is a picture as apps get it.
+var drawnQR = func() *credential.QR {
+	qr, err := credential.DrawQR("otpauth://totp/Northwind:mira@northwind.example?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Northwind")
+	if err != nil {
+		panic(err)
+	}
+	return qr
+}()

@@ -32,8 +32,10 @@ const policy = "default-src 'none'; script-src 'nonce-bm9uY2Utb2YtdGhlLXBhZ2U'; 
 	"frame-ancestors 'none'; base-uri 'none'; object-src 'none'; require-trusted-types-for 'script'"
 
 // serve answers /LANGUAGE/NAME with the example of that name and /static/ with the assets.
-func serve(t *testing.T) *httptest.Server {
-	set := load(t)
+func serve(t *testing.T) *httptest.Server { return serveSet(t, load(t)) }
+
+func serveSet(t *testing.T, set *Set) *httptest.Server {
+	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("/static/", http.StripPrefix("/static/", http.FileServerFS(set.Assets())))
 	mux.HandleFunc("/logo.svg", func(w http.ResponseWriter, _ *http.Request) {

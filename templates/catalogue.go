@@ -44,6 +44,10 @@ func (l *language) look(id string, data map[string]any) (string, error) {
 		config.PluralCount = count
 	}
 	words, err := l.localizer.Localize(config)
+	if err != nil && config.PluralCount != nil { // an operator's language that lacks a plural form of this number: no page is lost by that
+		config.PluralCount = nil
+		words, err = l.localizer.Localize(config)
+	}
 	if err != nil {
 		return "", fmt.Errorf("text %q of %s: %w", id, l.tag, err)
 	}

@@ -26,6 +26,18 @@ func TestFormsKeepTheirContract(t *testing.T) {
 			controls: []control{{"username", "input", "login", "username", "mira", "text"}, {"password", "input", "login", "password", "", "password"}, {"sign-in", "button", "login", "", "", "submit"}},
 		},
 		{
+			page: Login{Step: StepName, Password: true, Client: &client, Username: "mira", Interaction: "i-1"},
+			form: "login", action: "/x/login",
+			fields:   map[string]string{"csrf": "csrf-token-value", "interaction": "i-1", "username": "mira"},
+			controls: []control{{"username", "input", "login", "username", "mira", "text"}, {"next", "button", "login", "", "", "submit"}},
+		},
+		{
+			page: Login{Step: StepPassword, Password: true, Client: &client, Username: "mira", Interaction: "i-1"},
+			form: "login", action: "/x/login/password",
+			fields:   map[string]string{"csrf": "csrf-token-value", "interaction": "i-1", "username": "mira", "password": ""},
+			controls: []control{{"username", "input", "login", "username", "mira", "text"}, {"password", "input", "login", "password", "", "password"}, {"sign-in", "button", "login", "", "", "submit"}},
+		},
+		{
 			page: Consent{Client: client, Interaction: "i-1"},
 			form: "consent", action: "/x/consent",
 			fields:   map[string]string{"csrf": "csrf-token-value", "interaction": "i-1"},
@@ -77,6 +89,28 @@ func TestFormsKeepTheirContract(t *testing.T) {
 	}
 }
 
+// TestStepsOfASignInSuitPasswordManagers: the name is offered by autofill with the passkeys, and stands beside the password, so that both are kept together.
+func TestStepsOfASignInSuitPasswordManagers(t *testing.T) {
+	_, first := render(t, plainLayout(), Login{Step: StepName, Password: true, Passkey: &PasskeyForm{Options: "{}"}, Interaction: "i-1"})
+	name := byID(first, "username")
+	if _, focused := lookup(name, "autofocus"); attr(name, "autocomplete") != "username webauthn" || !focused || byID(first, "passkey") == nil {
+		t.Error("the first step does not offer names and passkeys")
+	}
+	_, second := render(t, plainLayout(), Login{Step: StepPassword, Password: true, Username: "mira", Interaction: "i-1"})
+	name = byID(second, "username")
+	password := byID(second, "password")
+	_, fixed := lookup(name, "readonly")
+	if _, focused := lookup(password, "autofocus"); attr(name, "autocomplete") != "username" || !fixed || attr(password, "autocomplete") != "current-password" || !focused {
+		t.Error("the second step does not hold the name and the password together")
+	}
+	if attr(byID(second, "other"), "href") != "/login/name?interaction=i-1" {
+		t.Error("the second step does not lead back")
+	}
+	if _, locked := render(t, plainLayout(), Login{Step: StepPassword, Password: true, LockedName: "mira", Interaction: "i-1"}); byID(locked, "other") != nil {
+		t.Error("an account that must be proven can be left for another")
+	}
+}
+
 func sameMap(a, b map[string]string) bool {
 	if len(a) != len(b) {
 		return false
@@ -109,6 +143,7 @@ func TestAccountFormsCarryWhatTheyActOn(t *testing.T) {
 		"/account/dismiss":                 {"csrf": token, "notice": "n1"},
 		"/account/disconnect notes":        {"csrf": token, "client_id": "notes"},
 		"/account/disconnect cal":          {"csrf": token, "client_id": "cal"},
+		"/account/disconnect shop":         {"csrf": token, "client_id": "shop"},
 		"/account/factor/rename":           {"csrf": token, "factor": "f2", "name": "Blue key"},
 		"/account/factor/remove":           {"csrf": token, "factor": "f2"},
 		"/account/devices/forget":          {"csrf": token, "device": "d1"},

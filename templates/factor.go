@@ -1,7 +1,22 @@
 package templates
 
+import "strings"
+
 // PasskeyForm is a question to an authenticator that a script asks. Options are the JSON of PublicKeyCredential options, State is what the server wants back.
 type PasskeyForm struct{ Options, State string }
+
+// passkeyAsk is what the part "passkey" needs of its page.
+type passkeyAsk struct {
+	*PasskeyForm
+	Action      string // path to post to, without Base
+	Kind        string // get or create
+	Autofill    bool   // the authenticator is also asked by the field of the name
+	Copied      string // name and id of the field beside the form whose value goes along; "" is none
+	Divided     bool   // another way stands above
+	Button      string // id
+	Label       Text
+	NeedsScript bool // without scripts the page says what is missing
+}
 
 // TOTPForm enrols an authenticator app.
 type TOTPForm struct {
@@ -27,6 +42,16 @@ type Factor struct {
 func (Factor) Template() string { return "factor" }
 func (Factor) Title() Text      { return Say("factor.title") }
 
+// AsksPasskey is the form of the passkey, nil if there is none.
+func (f Factor) AsksPasskey() *passkeyAsk {
+	if f.Passkey == nil {
+		return nil
+	}
+	return &passkeyAsk{
+		PasskeyForm: f.Passkey, Action: "/login/factor", Kind: "get", Copied: "trust", Divided: f.Code(), Button: "use-passkey", Label: Say("factor.use_passkey"), NeedsScript: true,
+	}
+}
+
 // Code tells whether a code can be typed.
 func (f Factor) Code() bool { return f.TOTP || f.Recovery }
 
@@ -40,8 +65,17 @@ type Enrol struct {
 	Interaction string
 }
 
-func (Enrol) Template() string { return "enrol" }
-func (Enrol) Title() Text      { return Say("enrol.title") }
+func (Enrol) Template() string  { return "enrol" }
+func (Enrol) Title() Text       { return Say("enrol.title") }
+func (e Enrol) shownOnce() bool { return e.TOTP != nil } // in another language it would have another seed
+
+// AsksPasskey is the form of the passkey, nil if there is none.
+func (e Enrol) AsksPasskey() *passkeyAsk {
+	if e.Passkey == nil {
+		return nil
+	}
+	return &passkeyAsk{PasskeyForm: e.Passkey, Action: "/login/enrol", Kind: "create", Divided: e.TOTP != nil, Button: "add-passkey", Label: Say("enrol.passkey"), NeedsScript: true}
+}
 
 // RecoveryCodes shows new recovery codes, once. Continue is a local path, including Base.
 type RecoveryCodes struct {
@@ -50,5 +84,9 @@ type RecoveryCodes struct {
 	Continue string
 }
 
+// Joined are the codes as one field.
+func (c RecoveryCodes) Joined() string { return strings.Join(c.Codes, " ") }
+
 func (RecoveryCodes) Template() string { return "recoverycodes" }
+func (RecoveryCodes) shownOnce() bool  { return true }
 func (RecoveryCodes) Title() Text      { return Say("enrol.codes") }

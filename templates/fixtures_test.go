@@ -82,6 +82,16 @@ func examples() []example {
 	add := func(name string, p Page) { list = append(list, example{name, p, plainLayout()}) }
 	add("login", Login{Password: true, Client: &client, Interaction: "i-1"})
 	add("login-error", Login{Password: true, Client: &client, Username: "mira@northwind.example", Error: Say("login.wrong"), Interaction: "i-1"})
+	firstStep := Login{Step: StepName, Password: true, Client: &client, Interaction: "i-1", SignUp: true, MailLink: true}
+	add("login-name", firstStep)
+	firstStep.Upstreams, firstStep.Passkey = providers()[:2], &PasskeyForm{Options: `{"challenge":"AAAA"}`, State: "sealed"}
+	add("login-name-ways", firstStep)
+	firstStep.Username, firstStep.Error = longEmail+"@", Say("recovery.bad_name")
+	add("login-name-error", firstStep)
+	secondStep := Login{Step: StepPassword, Password: true, Remember: true, Client: &client, Username: "mira@northwind.example", Interaction: "i-1", Recovery: true, MailLink: true}
+	add("login-password", secondStep)
+	secondStep.Username, secondStep.Error = longEmail, Say("login.wrong")
+	add("login-password-error", secondStep)
 	add("login-notice", Login{Password: true, Notice: Say("login.again_to_link"), Interaction: "i-1"})
 	logo := notes()
 	logo.LogoURL = "/logo.svg"
@@ -91,8 +101,8 @@ func examples() []example {
 	add("factor", Factor{Account: "mira@northwind.example", TOTP: true, Recovery: true, Passkey: passkey, TrustDays: 30, Interaction: "i-1"})
 	add("factor-error", Factor{Account: longEmail, TOTP: true, TrustDays: 30, Error: Say("factor.wrong"), Interaction: "i-1"})
 	add("factor-passkey", Factor{Account: "mira", Passkey: passkey, Interaction: "i-1"})
-	add("enrol", Enrol{Account: "mira@northwind.example", TOTP: &TOTPForm{Secret: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", Pending: "sealed", QRSize: 29, QRPath: "M4 4h7v1h-7z"}, Passkey: passkey, Interaction: "i-1"})
-	add("recoverycodes", RecoveryCodes{Account: "mira@northwind.example", Codes: []string{"abcd-efgh-ijkl-mnop", "qrst-uvwx-yz23-4567", "abcd-efgh-ijkl-mno2"}, Continue: "/account"})
+	add("enrol", Enrol{Account: "mira@northwind.example", TOTP: &TOTPForm{Secret: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", Pending: "sealed", QRSize: drawnQR.Size, QRPath: drawnQR.Path}, Passkey: passkey, Interaction: "i-1"})
+	add("recoverycodes", RecoveryCodes{Account: "mira@northwind.example", Codes: tenCodes, Continue: "/account"})
 	add("accounts", Accounts{Client: &client, Interaction: "i-1", Accounts: []AccountChoice{
 		{Session: "s-1", User: UserView{Name: "Mira Álvarez", Email: "mira@northwind.example"}}, {Session: "s-2", User: UserView{Email: longEmail}}, {Session: "s-3", User: UserView{Username: "ops"}},
 	}})
@@ -128,7 +138,7 @@ func examples() []example {
 	add("signingout-long", SigningOut{Frames: frames(), Next: template.URL("https://" + long.Host + "/bye")})
 	add("logoutconfirm", LogoutConfirm{Account: "mira@northwind.example", App: "Acme Notes", Fields: []Pair{{"id_token_hint", "e30.e30.e30"}, {"state", "s"}}})
 	add("logoutconfirm-bare", LogoutConfirm{})
-	add("logoutconfirm-long", LogoutConfirm{Account: longEmail, App: long.Name, Fault: Say("logout_fault.no_hint")})
+	add("logoutconfirm-long", LogoutConfirm{Account: longEmail, Accounts: 5, App: long.Name, Fault: Say("logout_fault.no_hint")})
 	add("logoutreturn", LogoutReturn{Fields: []Pair{{"state", "s"}}})
 	list = append(list, peopleExamples()...)
 	add("done", Done{Heading: Say("error.finished"), Message: Say("error.finished_more")})

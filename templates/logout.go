@@ -8,10 +8,11 @@ import (
 
 // LogoutConfirm asks whether the person wants to sign out. Form id logout (button sign-out) posts Fields and csrf to {Base}/oauth2/logout/confirm.
 type LogoutConfirm struct {
-	Account string // who is signed in; "" leaves it out
-	App     string // name of the app that asks, "" if nobody has proven to
-	Fields  []Pair // parameters of the request, sent back as they came
-	Fault   Text   // for developers: why the request is not followed to the letter
+	Account  string // who is signed in; "" leaves it out
+	Accounts int    // how many are signed in in this browser
+	App      string // name of the app that asks, "" if nobody has proven to
+	Fields   []Pair // parameters of the request, sent back as they came
+	Fault    Text   // for developers: why the request is not followed to the letter
 }
 
 func (LogoutConfirm) Template() string { return "logoutconfirm" }

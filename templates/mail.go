@@ -18,22 +18,25 @@ type MailKind string
 
 // The kinds of mail.
 const (
-	MailSignUp          MailKind = "signup"           // proves the address of somebody who signs up
-	MailExists          MailKind = "exists"           // somebody tried to sign up with the address of an account
-	MailVerify          MailKind = "verify"           // proves the address of a user
-	MailReset           MailKind = "reset"            // sets a new password
-	MailMagic           MailKind = "magic"            // signs in
-	MailInvite          MailKind = "invite"           // lets somebody sign up
-	MailEmailChange     MailKind = "email_change"     // to the new address, which it proves
-	MailEmailChanged    MailKind = "email_changed"    // to the old address
-	MailPasswordChanged MailKind = "password_changed" // a password was set or changed
-	MailSignInNew       MailKind = "signin_new"       // a sign-in from a browser that was not seen before
-	MailFactorAdded     MailKind = "factor_added"     // an authenticator app or a passkey
-	MailFactorRemoved   MailKind = "factor_removed"
-	MailRecoveryCodes   MailKind = "recovery_codes" // new recovery codes took the place of the old ones
-	MailRecoveryUsed    MailKind = "recovery_used"  // a recovery code took the place of the second factor
-	MailRefreshReuse    MailKind = "refresh_reuse"  // an app's access was used twice: perhaps it was copied
-	MailDeleted         MailKind = "deleted"        // the account is gone
+	MailSignUp           MailKind = "signup"           // proves the address of somebody who signs up
+	MailExists           MailKind = "exists"           // somebody tried to sign up with the address of an account
+	MailVerify           MailKind = "verify"           // proves the address of a user
+	MailReset            MailKind = "reset"            // sets a new password
+	MailMagic            MailKind = "magic"            // signs in
+	MailInvite           MailKind = "invite"           // lets somebody sign up
+	MailEmailChange      MailKind = "email_change"     // to the new address, which it proves
+	MailEmailChanged     MailKind = "email_changed"    // to the old address
+	MailReverted         MailKind = "reverted"         // to the address that an account has lost by "it was not me"
+	MailPasswordChanged  MailKind = "password_changed" // a password was set or changed
+	MailSignInNew        MailKind = "signin_new"       // a sign-in from a browser that was not seen before
+	MailFactorAdded      MailKind = "factor_added"     // an authenticator app, a passkey or a security key
+	MailFactorRemoved    MailKind = "factor_removed"
+	MailIdentityLinked   MailKind = "identity_linked" // an account at a provider leads to this one now
+	MailIdentityUnlinked MailKind = "identity_unlinked"
+	MailRecoveryCodes    MailKind = "recovery_codes" // new recovery codes took the place of the old ones
+	MailRecoveryUsed     MailKind = "recovery_used"  // a recovery code took the place of the second factor
+	MailRefreshReuse     MailKind = "refresh_reuse"  // an app's access was used twice: perhaps it was copied
+	MailDeleted          MailKind = "deleted"        // the account is gone
 )
 
 // mailForm is what the layout needs to know of a kind beside its words.
@@ -47,28 +50,31 @@ type mailForm struct {
 }
 
 var mailForms = map[MailKind]mailForm{
-	MailSignUp:          {action: true},
-	MailExists:          {action: true, greets: true},
-	MailVerify:          {action: true},
-	MailReset:           {action: true, greets: true},
-	MailMagic:           {action: true, greets: true, facts: true},
-	MailInvite:          {action: true},
-	MailEmailChange:     {action: true},
-	MailEmailChanged:    {greets: true, facts: true},
-	MailPasswordChanged: {greets: true, facts: true},
-	MailSignInNew:       {greets: true, facts: true},
-	MailFactorAdded:     {greets: true, facts: true},
-	MailFactorRemoved:   {greets: true, facts: true},
-	MailRecoveryCodes:   {greets: true, facts: true},
-	MailRecoveryUsed:    {greets: true, facts: true},
-	MailRefreshReuse:    {greets: true, facts: true},
-	MailDeleted:         {greets: true, facts: true},
+	MailSignUp:           {action: true},
+	MailExists:           {action: true, greets: true},
+	MailVerify:           {action: true},
+	MailReset:            {action: true, greets: true},
+	MailMagic:            {action: true, greets: true, facts: true},
+	MailInvite:           {action: true},
+	MailEmailChange:      {action: true},
+	MailEmailChanged:     {greets: true, facts: true},
+	MailReverted:         {greets: true, facts: true},
+	MailPasswordChanged:  {greets: true, facts: true},
+	MailSignInNew:        {greets: true, facts: true},
+	MailFactorAdded:      {greets: true, facts: true},
+	MailFactorRemoved:    {greets: true, facts: true},
+	MailIdentityLinked:   {greets: true, facts: true},
+	MailIdentityUnlinked: {greets: true, facts: true},
+	MailRecoveryCodes:    {greets: true, facts: true},
+	MailRecoveryUsed:     {greets: true, facts: true},
+	MailRefreshReuse:     {greets: true, facts: true},
+	MailDeleted:          {greets: true, facts: true},
 }
 
 // MailKinds returns all kinds.
 func MailKinds() []MailKind {
-	return []MailKind{MailSignUp, MailExists, MailVerify, MailReset, MailMagic, MailInvite, MailEmailChange, MailEmailChanged, MailPasswordChanged, MailSignInNew,
-		MailFactorAdded, MailFactorRemoved, MailRecoveryCodes, MailRecoveryUsed, MailRefreshReuse, MailDeleted}
+	return []MailKind{MailSignUp, MailExists, MailVerify, MailReset, MailMagic, MailInvite, MailEmailChange, MailEmailChanged, MailReverted, MailPasswordChanged, MailSignInNew,
+		MailFactorAdded, MailFactorRemoved, MailIdentityLinked, MailIdentityUnlinked, MailRecoveryCodes, MailRecoveryUsed, MailRefreshReuse, MailDeleted}
 }
 
 // NeedsLink tells whether a mail of the kind is of no use without a link that works.
@@ -85,7 +91,9 @@ type Mail struct {
 	Detail string
 	// Device, Place and When tell of a sign-in or a change in plain words: browser and system, IP address or town, time.
 	Device, Place string
-	When          time.Time
+	// Near is where Place, an IP address, probably is.
+	Near PlaceView
+	When time.Time
 	// Life is how long the link works.
 	Life  time.Duration
 	Brand Brand
@@ -125,6 +133,7 @@ type mailView struct {
 	Button                 bool
 	Life, After, Footer    string
 	Support, SupportLink   string
+	Colours                mailColours
 }
 
 var (
@@ -177,6 +186,7 @@ func (l *language) mail(form mailForm, m Mail) (*mailView, error) {
 	v := &mailView{
 		Lang: l.tag, Dir: l.dir, Brand: brand, Subject: say.the(id + "subject"), Heading: say.the(id + "heading"), Greeting: say.the("mail.greeting"),
 		Paragraphs: strings.Split(say.the(id+"text"), "\n\n"), Link: mailLink(m.Link), Button: form.action, Footer: say.the("mail.footer"),
+		Colours: m.Brand.Theme.mail(),
 	}
 	if form.greets && name != "" {
 		v.Greeting = say.the("mail.greeting_name")
@@ -217,8 +227,19 @@ func (s *speaker) facts(m Mail) []mailFact {
 		add("mail.fact_when", when)
 	}
 	add("mail.fact_device", plainWord(m.Device))
-	add("mail.fact_place", mailWord(m.Place))
+	add("mail.fact_place", s.place(m))
 	return out
+}
+
+// place is an address, and in words where it probably is.
+func (s *speaker) place(m Mail) string {
+	address, near := mailWord(m.Place), PlaceView{plainWord(m.Near.City), plainWord(m.Near.Country)}.Text()
+	if address == "" || near.Empty() {
+		return address
+	}
+	words, err := s.l.say(Say("mail.place_near", "Address", address, "Near", near))
+	s.err = cmp.Or(s.err, err)
+	return words
 }
 
 // mailLink returns a link if it may stand in a mail: http or https, and nothing that could break a line.

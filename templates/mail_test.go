@@ -17,7 +17,7 @@ var mailGallery = flag.String("mails", "", "folder to write every mail to")
 func fullMail(kind MailKind) Mail {
 	return Mail{
 		Kind: kind, Name: "Mira Lindqvist", Link: "https://id.northwind.example/x?token=gth_lk_1&a=b", Address: "mira.new@northwind.example", Detail: "Blue key", Device: "Firefox, Linux",
-		Place: "192.0.2.7", When: since, Life: 3 * 24 * time.Hour, Brand: plainLayout().Brand,
+		Place: "192.0.2.7", Near: PlaceView{"Kassel", "Deutschland"}, When: since, Life: 3 * 24 * time.Hour, Brand: plainLayout().Brand,
 	}
 }
 
@@ -153,6 +153,7 @@ func TestRow191HostileWordsStayTextInMails(t *testing.T) {
 		for _, kind := range MailKinds() {
 			m := fullMail(kind)
 			m.Name, m.Address, m.Detail, m.Device, m.Place = value, value, value, value, value
+			m.Near = PlaceView{value, value}
 			m.Brand = Brand{Name: value, SupportURL: value}
 			out, tree := renderMail(t, s, "en", m)
 			for n := range tree.Descendants() {
@@ -207,6 +208,39 @@ func TestRow143LinkOfAMailIsHTTP(t *testing.T) {
 		m.Link = link
 		if _, err := s.RenderMail("en", m); err == nil {
 			t.Errorf("%q is taken for a link", link)
+		}
+	}
+}
+
+// The button and the links of a mail have the colours of the brand, as those of the pages have, and text on them that can be read.
+func TestMailsHaveTheColoursOfTheBrand(t *testing.T) {
+	set, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := []string{"#1d5c50", "#86cdb9", "#0d211c"}
+	for _, test := range []struct {
+		theme      Theme
+		want, lack []string
+	}{
+		{Theme{}, ours, nil},
+		{Theme{Accent: "#8A1C5B"}, []string{"background: #8a1c5b; color: #ffffff", "color: #8a1c5b"}, ours},
+		{Theme{Accent: "#8a1c5b", Dark: "#f0b6d5"}, []string{"background: #8a1c5b; color: #ffffff", "background: #f0b6d5 !important; color: #000000 !important"}, ours},
+		{Theme{Accent: "red; } body { display: none"}, ours, []string{"display: none"}},
+	} {
+		m, err := set.RenderMail("en", Mail{Kind: MailReset, Link: "https://id.example.com/x", Life: time.Hour, Brand: Brand{Name: "Shop", Theme: test.theme}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range test.want {
+			if !strings.Contains(m.HTML, text) {
+				t.Errorf("%+v: no %q in %s", test.theme, text, m.HTML)
+			}
+		}
+		for _, text := range test.lack {
+			if strings.Contains(m.HTML, text) {
+				t.Errorf("%+v: %q in %s", test.theme, text, m.HTML)
+			}
 		}
 	}
 }

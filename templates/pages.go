@@ -33,9 +33,21 @@ func (c ClientView) Label() string {
 // Pair is a name and a value.
 type Pair struct{ Name, Value string }
 
+// Step is a part of a sign-in that the page asks for alone.
+type Step string
+
+// The steps. StepBoth asks for the name and the password in one form.
+const (
+	StepBoth     Step = ""
+	StepName     Step = "name"
+	StepPassword Step = "password"
+)
+
 // Login is the sign-in page. Form id login posts username, password, interaction and csrf to
-// {Base}/login; its button is sign-in. Upstreams come first, each with a form of its own.
+// {Base}/login; its button is sign-in. Upstreams come first, each with a form of its own. As StepName it
+// posts no password, and its button is next; as StepPassword it posts to {Base}/login/password.
 type Login struct {
+	Step        Step
 	Client      *ClientView // nil: the person signs in to the account page
 	Upstreams   []UpstreamButton
 	Password    bool   // offers the form; without it, Upstreams are the only way
@@ -54,7 +66,35 @@ type Login struct {
 func (l Login) Elsewhere() bool { return l.SignUp || l.Recovery || l.MailLink }
 
 func (Login) Template() string { return "login" }
-func (Login) Title() Text      { return Say("login.title") }
+func (l Login) Title() Text {
+	if l.Second() {
+		return Say("login.enter")
+	}
+	return Say("login.title")
+}
+
+// First and Second tell whether the page is the step of the name, or that of the password for a name that another can take the place of.
+func (l Login) First() bool  { return l.Step == StepName }
+func (l Login) Second() bool { return l.Step == StepPassword && l.LockedName == "" }
+
+// Action is where the form goes, without Base.
+func (l Login) Action() string {
+	if l.Step == StepPassword {
+		return "/login/password"
+	}
+	return "/login"
+}
+
+// Fixed tells whether the name stands.
+func (l Login) Fixed() bool { return l.LockedName != "" || l.Step == StepPassword }
+
+// AsksPasskey is the form of the passkey, nil if there is none.
+func (l Login) AsksPasskey() *passkeyAsk {
+	if l.Passkey == nil {
+		return nil
+	}
+	return &passkeyAsk{PasskeyForm: l.Passkey, Action: "/login/passkey", Kind: "get", Autofill: true, Copied: "remember", Button: "use-passkey", Label: Say("login.passkey")}
+}
 
 // Name is what the form says of the person.
 func (l Login) Name() string {
@@ -68,10 +108,10 @@ func (l Login) Name() string {
 func (l Login) Failed() bool { return !l.Error.Empty() }
 
 // focused tells whether the form has the focus at first. Where there are other ways nobody knows which one the person wants, until a password was wrong or must be given.
-func (l Login) focused() bool { return len(l.Upstreams) == 0 || l.Failed() || l.LockedName != "" }
+func (l Login) focused() bool { return len(l.Upstreams) == 0 || l.Failed() || l.Fixed() }
 
 // FocusName and FocusPassword say which field the person fills in first.
-func (l Login) FocusName() bool     { return l.focused() && l.Name() == "" }
+func (l Login) FocusName() bool     { return l.focused() && (l.Name() == "" || l.First()) }
 func (l Login) FocusPassword() bool { return l.focused() && l.Name() != "" }
 
 // ScopeView is one permission in plain words. With an empty Title the words of DescribeScope are shown.

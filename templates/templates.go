@@ -27,6 +27,9 @@ type Page interface {
 // checker is a page that refuses to be rendered with values that would do harm.
 type checker interface{ check() error }
 
+// once is a page of which something may be shown only now: then Render leaves the links to other languages out, which would lead away from it.
+type once interface{ shownOnce() bool }
+
 // Brand is how the operator presents the server. All fields may be empty.
 type Brand struct {
 	Name string // "" is shown as Gatehouse
@@ -176,6 +179,9 @@ func (s *Set) Render(w io.Writer, l Layout, p Page) error {
 		if err := c.check(); err != nil {
 			return fmt.Errorf("render page %s: %w", p.Template(), err)
 		}
+	}
+	if o, ok := p.(once); ok && o.shownOnce() {
+		l.Switch = nil
 	}
 	l.Brand.Name = l.Brand.Label()
 	l.Lang = spoken.tag

@@ -79,9 +79,16 @@ func (l *language) text(id string, pairs ...any) (string, error) {
 // Date is a time of which a sentence tells the day alone.
 type Date time.Time
 
+// The runes around a value whose direction is its own (Unicode annex 9, FSI and PDI): otherwise an address in a sentence of Arabic or Hebrew falls to pieces.
+const openIsolate, closeIsolate = "\u2068", "\u2069"
+
 // word is how a value stands in a sentence. Numbers stay as they are: they choose the plural.
 func (l *language) word(value any) (any, error) {
 	switch v := value.(type) {
+	case string:
+		if l.dir == "rtl" && v != "" {
+			return openIsolate + v + closeIsolate, nil
+		}
 	case Text:
 		return l.say(v)
 	case time.Time:

@@ -138,24 +138,45 @@ func themeFile(name string) ([]byte, bool) {
 	return t.css(), true
 }
 
-// css is the sheet: the custom properties of app.css that follow from the accent.
-func (t Theme) css() []byte {
-	light := mustColour(strings.ToLower(t.Accent))
-	dark := light
+// colours are those of links and buttons in light and in dark mode.
+func (t Theme) colours() (light, dark rgb) {
+	light = mustColour(strings.ToLower(t.Accent))
+	dark = light
 	if t.Dark != "" {
 		dark = mustColour(strings.ToLower(t.Dark))
 	}
 	for t.Dark == "" && contrast(dark, darkGround) < legible {
 		dark = dark.mix(white, .1)
 	}
+	return light, dark
+}
+
+// css is the sheet: the custom properties of app.css that follow from the accent.
+func (t Theme) css() []byte {
+	light, dark := t.colours()
 	return fmt.Appendf(nil, ":root {%s}\n@media (prefers-color-scheme: dark) {\n:root {%s}\n}\n",
 		properties(light, light.mix(black, .25), lightSurface.mix(light, .1)), properties(dark, dark.mix(white, .35), darkSurface.mix(dark, .15)))
 }
 
 func properties(accent, strong, soft rgb) string {
-	on := white
-	if contrast(black, accent) > contrast(white, accent) {
-		on = black
+	return fmt.Sprintf(" --accent: %s; --accent-strong: %s; --on-accent: %s; --accent-soft: %s; ", accent, strong, accent.on(), soft)
+}
+
+// on is the colour of text on c.
+func (c rgb) on() rgb {
+	if contrast(black, c) > contrast(white, c) {
+		return black
 	}
-	return fmt.Sprintf(" --accent: %s; --accent-strong: %s; --on-accent: %s; --accent-soft: %s; ", accent, strong, on, soft)
+	return white
+}
+
+// mailColours are a theme in a mail, which can load no stylesheet: the accent and the text on it, in light and in dark mode.
+type mailColours struct{ Accent, OnAccent, Dark, OnDark string }
+
+func (t Theme) mail() mailColours {
+	if t.Accent == "" || t.Check() != nil {
+		return mailColours{"#1d5c50", "#ffffff", "#86cdb9", "#0d211c"} // those of app.css
+	}
+	light, dark := t.colours()
+	return mailColours{light.String(), light.on().String(), dark.String(), dark.on().String()}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -25,8 +26,12 @@ func (p *program) clientCommand() *cobra.Command {
 
 // clientRules are the operator's: everything that the configuration knows may be registered.
 func clientRules(c *config.Config) client.Rules {
+	host := ""
+	if issuer, err := url.Parse(c.Issuer); err == nil && issuer.Scheme == "https" {
+		host = issuer.Host
+	}
 	return client.Rules{
-		Operator: true, Resources: resources(c), Algorithms: c.Keys.Algorithms, ResponseTypes: c.OAuth.ResponseTypes,
+		Operator: true, ImageHost: host, Resources: resources(c), Algorithms: c.Keys.Algorithms, ResponseTypes: c.OAuth.ResponseTypes,
 		UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
 	}
 }
@@ -73,6 +78,7 @@ func (p *program) createClient(ctx context.Context, cfg *config.Config, store st
 		return fmt.Errorf("create client: %w", err)
 	}
 	saver.keepLogo(ctx, registered)
+	saver.warnSignUp(registered)
 	return p.Show(client.View(registered, secret))
 }
 
@@ -146,6 +152,9 @@ func (p *program) updateClient(ctx context.Context, cfg *config.Config, store st
 	}
 	if registered.LogoURI != before.LogoURI {
 		saver.keepLogo(ctx, registered)
+	}
+	if c.Flags().Changed("sign-up") || registered.SignUp != before.SignUp {
+		saver.warnSignUp(registered)
 	}
 	return p.Show(client.View(registered, secret))
 }

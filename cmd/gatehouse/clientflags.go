@@ -54,6 +54,8 @@ func (f *clientFlags) register(c *cobra.Command, create bool) {
 	flags.StringVar(&m.FrontchannelLogoutURI, "frontchannel-logout-uri", "", "`URL` that browsers load when a session ends")
 	flags.StringVar(&m.Upstream, "upstream", "", "`ID` of the sign-in provider that its users are sent to without a question")
 	flags.BoolVar(&m.FirstParty, "first-party", false, "it is your own: users are not asked for consent")
+	flags.StringVar(&m.SignUp, "sign-up", "", "who may make an account on the way to it: `off|open|invite` (default: signup.mode of the configuration)")
+	flags.BoolVar(&m.RequireMFA, "require-mfa", false, "everybody on the way to it needs a second factor")
 	flags.StringVarP(&f.file, "file", "f", "", "read RFC 7591 JSON from `FILE`, or - for standard input")
 	if create {
 		flags.StringVar(&m.ClientID, "id", "", "its client_id (default: a random `ID`)")
@@ -116,7 +118,8 @@ func (f *clientFlags) apply(c *cobra.Command, m *client.Metadata) error {
 		"scope": "Scope", "auth-method": "AuthMethod", "audience": "Audience", "access-token": "AccessTokenFormat", "profile": "Profile", "jwks-uri": "JWKSURI",
 		"logo-uri": "LogoURI", "request-uri": "RequestURIs", "request-object-alg": "RequestObjectAlg", "require-signed-request-object": "RequireSignedRequestObject",
 		"require-par": "RequirePAR", "subject-type": "SubjectType", "sector-identifier-uri": "SectorIdentifierURI", "id-token-alg": "IDTokenAlg", "userinfo-alg": "UserinfoAlg",
-		"initiate-login-uri": "InitiateLoginURI", "backchannel-logout-uri": "BackchannelLogoutURI", "frontchannel-logout-uri": "FrontchannelLogoutURI", "first-party": "FirstParty", "upstream": "Upstream", "id": "ClientID", "disabled": "Disabled",
+		"initiate-login-uri": "InitiateLoginURI", "backchannel-logout-uri": "BackchannelLogoutURI", "frontchannel-logout-uri": "FrontchannelLogoutURI", "first-party": "FirstParty", "upstream": "Upstream",
+		"sign-up": "SignUp", "require-mfa": "RequireMFA", "id": "ClientID", "disabled": "Disabled",
 	} {
 		if c.Flags().Changed(flag) {
 			to.FieldByName(field).Set(from.FieldByName(field))

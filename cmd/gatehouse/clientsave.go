@@ -82,3 +82,19 @@ func (s *clientSaver) keepLogo(ctx context.Context, c *storage.Client) {
 		fmt.Fprintf(s.Err, "gatehouse: the client is saved, but its logo is not shown: %v\n", err)
 	}
 }
+
+// warnSignUp tells when a client lets people make accounts and the server offers it to nobody. The client may be saved before the rest is configured, so it is only told.
+func (s *clientSaver) warnSignUp(c *storage.Client) {
+	missing := ""
+	switch {
+	case client.SignUp(c, client.SignUpOff) == client.SignUpOff:
+		return
+	case !s.config.Login.Password:
+		missing = "login.password is false, and such an account has a password"
+	case s.config.Mail.URL == "":
+		missing = "mail.url is not set, and an account is made by a link in a mail; set mail.url and mail.from"
+	default:
+		return
+	}
+	fmt.Fprintf(s.Err, "gatehouse: the client is saved, but nobody can make an account on the way to it: %s\n", missing)
+}

@@ -41,11 +41,14 @@ type spoiler func(next http.Handler) http.Handler
 
 const proxyAddress = "10.0.0.1" // the one that the server trusts
 
-func newPatient(t *testing.T) *patient {
+func newPatient(t *testing.T) *patient { return newPatientAt(t, "") }
+
+// newPatientAt is newPatient with a path of the issuer.
+func newPatientAt(t *testing.T, path string) *patient {
 	t.Helper()
 	p := &patient{t: t}
 	server := httptest.NewUnstartedServer(nil)
-	p.issuer = "https://" + server.Listener.Addr().String()
+	p.issuer = "https://" + server.Listener.Addr().String() + path
 	c := config.Default()
 	c.Issuer, c.Passwords.Cost, c.Server.TrustedProxies = p.issuer, 4, []string{proxyAddress}
 	c.Limits = config.Limits{}
@@ -144,6 +147,17 @@ func TestDoctorFindsNothingWrongWithAGoodServer(t *testing.T) {
 }
 
 // Something before the server answers in its place, well or badly.
+func TestDoctorExaminesAnIssuerWithAPath(t *testing.T) {
+	p := newPatientAt(t, "/some/id")
+	text, err := p.examine(t.Context())
+	if err != nil || !strings.Contains(text, " 0 warn, 0 fail, 0 skip") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if line := finding(text, "session cookie"); !strings.HasPrefix(line, "ok ") || !strings.Contains(line, " __Host-gth_sid_") {
+		t.Errorf("session cookie: %q", line)
+	}
+}
+
 func TestL6DoctorLooksWhetherLogoutEndsTheSession(t *testing.T) {
 	p := newPatient(t)
 	leave := func(w http.ResponseWriter, r *http.Request, forget bool, more string) {

@@ -300,11 +300,12 @@ func (s *site) revoke(p *process, a application, token string) (reply, error) {
 type visitor struct {
 	site   *site
 	client *http.Client
+	user   string
 }
 
 func (s *site) visitor() *visitor {
 	jar, _ := cookiejar.New(nil) // never fails
-	return &visitor{site: s, client: &http.Client{Transport: s, Jar: jar, Timeout: time.Minute,
+	return &visitor{site: s, user: "ada", client: &http.Client{Transport: s, Jar: jar, Timeout: time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
@@ -367,7 +368,7 @@ func (v *visitor) submit(at *url.URL, page string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	for id, typed := range map[string]url.Values{"login": {"username": {"ada"}, "password": {soakPassword}}, "consent": {"decision": {"allow"}}} {
+	for id, typed := range map[string]url.Values{"login": {"username": {v.user}, "password": {soakPassword}}, "consent": {"decision": {"allow"}}} {
 		form := find(root, func(n *html.Node) bool { return n.Data == "form" && attribute(n, "id") == id })
 		if form == nil {
 			continue

@@ -20,7 +20,7 @@ import (
 func (p *program) userCommand() *cobra.Command {
 	return group("user", "Look after the people who sign in",
 		p.userCreate(), p.userList(), p.userGet(), p.userUpdate(), p.userSetPassword(), p.userSwitch("disable", true), p.userSwitch("enable", false), p.userDelete(),
-		p.userIdentities(), p.userImport(), p.userExport(), p.userRecoveryLink(), p.userInvite())
+		p.userIdentities(), p.userImport(), p.userExport(), p.userRecoveryLink(), p.userInvite(), p.userRemoveFactors())
 }
 
 // userView is a user as the command line shows one.

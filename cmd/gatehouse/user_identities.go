@@ -181,12 +181,12 @@ func (p *program) identityUnlink() *cobra.Command {
 				return err
 			}
 			i.Subject = u.Subject
-			err = store.DeleteIdentity(ctx, u.Subject, i.Upstream, i.ExternalID, last)
+			err = store.DeleteIdentity(ctx, u.Subject, i.Upstream, i.ExternalID, remaining(cfg, last))
 			switch {
 			case errors.Is(err, storage.ErrNotFound):
 				return fmt.Errorf("user %s has no such account; see: gatehouse user identities %s", u.Subject, u.Subject)
 			case errors.Is(err, storage.ErrLastWayIn):
-				return fmt.Errorf("this is the only way in of user %s, who has no password and no other account; first: gatehouse user set-password %s, or pass --last to take it all the same",
+				return fmt.Errorf("this is the only way in of user %s: there is no password, no passkey and no other account that could be used here; first: gatehouse user set-password %s, or pass --last to take it all the same",
 					u.Subject, u.Subject)
 			case err != nil:
 				return fmt.Errorf("unlink identity: %w", err)
@@ -200,6 +200,18 @@ func (p *program) identityUnlink() *cobra.Command {
 		})
 	}
 	return c
+}
+
+// remaining is what must let the user in after something is taken away: nothing, if the operator says so.
+func remaining(cfg *config.Config, last bool) *storage.Offered {
+	if last {
+		return nil
+	}
+	o := &storage.Offered{Password: cfg.Login.Password, Passkeys: cfg.Factors.Passkeys}
+	for _, u := range upstreams(cfg) {
+		o.Upstreams = append(o.Upstreams, u.ID)
+	}
+	return o
 }
 
 // operator is the actor of what is done on the command line.

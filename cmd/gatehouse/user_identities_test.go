@@ -28,6 +28,9 @@ func TestRow175OperatorTakesTheLastWayInOnlyIfToldSo(t *testing.T) {
 	if err := store.CreateUserIdentity(t.Context(), user, &storage.Identity{Upstream: "github", ExternalID: "1", Subject: "ada", Label: "ada\x1b[2J"}); err != nil {
 		t.Fatal(err)
 	}
+	if err := store.CreateIdentity(t.Context(), &storage.Identity{Upstream: "gone", ExternalID: "2", Subject: "ada"}, 0); err != nil { // at an upstream that the configuration has no more
+		t.Fatal(err)
+	}
 	if text := i.command(t, "", "user", "identities", "ada"); strings.Contains(text, "\x1b") || !strings.Contains(text, `"ada\x1b[2J"`) {
 		t.Errorf("the provider's label steers the terminal: %q", text)
 	}
@@ -37,11 +40,11 @@ func TestRow175OperatorTakesTheLastWayInOnlyIfToldSo(t *testing.T) {
 		!strings.Contains(errOut.String(), "pass --last") || strings.Contains(errOut.String(), "identity.unlinked") {
 		t.Errorf("without --last: %d %s%s", code, out.String(), errOut.String())
 	}
-	if list, err := store.IdentitiesOf(t.Context(), "ada"); err != nil || len(list) != 1 {
+	if list, err := store.IdentitiesOf(t.Context(), "ada"); err != nil || len(list) != 2 {
 		t.Fatalf("%v %v", list, err)
 	}
 	i.command(t, "", append(unlink, "--last")...)
-	if list, err := store.IdentitiesOf(t.Context(), "ada"); err != nil || len(list) != 0 {
+	if list, err := store.IdentitiesOf(t.Context(), "ada"); err != nil || len(list) != 1 {
 		t.Errorf("with --last: %v %v", list, err)
 	}
 }

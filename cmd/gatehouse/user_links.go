@@ -48,6 +48,9 @@ func (p *program) userRecoveryLink() *cobra.Command {
 			if u.Disabled {
 				return fmt.Errorf("user %s is disabled; first: gatehouse user enable %s", console.Printable(u.Subject), console.Printable(u.Subject))
 			}
+			if u.EmailKey == "" && u.UsernameKey == "" {
+				return fmt.Errorf("user %s has no name to sign in with beside a password; first: gatehouse user update %s --email ADDRESS", console.Printable(u.Subject), console.Printable(u.Subject))
+			}
 			tickets := openTickets(cfg, store)
 			expires := time.Now().Add(tickets.Life(storage.TicketRecovery)).UTC().Truncate(time.Second)
 			link, err := tickets.Issue(ctx, storage.Ticket{Kind: storage.TicketRecovery, Subject: u.Subject, Expires: expires})
@@ -150,11 +153,11 @@ func openMailer(ctx context.Context, cfg *config.Config, store storage.Store) (*
 	if err != nil {
 		return nil, err
 	}
-	words, err := templates.Load()
+	words, err := cfg.Branding.Load()
 	if err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}
-	mailer, err := mail.New(mail.Options{Store: store, Seal: ring, Words: words, Carrier: way.Carrier, Issuer: cfg.Issuer, From: way.From, ReplyTo: way.ReplyTo, Brand: brand(cfg)})
+	mailer, err := mail.New(mail.Options{Store: store, Seal: ring, Words: words, Carrier: way.Carrier, Issuer: cfg.Issuer, From: way.From, ReplyTo: way.ReplyTo, Brand: brand(cfg), Language: cfg.Branding.DefaultLanguage})
 	if err != nil {
 		return nil, fmt.Errorf("set up mail: %w", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"gatehouse/provider/mail"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/outbound"
+	"gatehouse/provider/place"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
 	"gatehouse/provider/signin"
@@ -118,6 +119,10 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 	if d != nil {
 		playground, post = d.playground(), d.mail()
 	}
+	places, err := openPlaces(c)
+	if err != nil {
+		return nil, err
+	}
 	k := c.Keys
 	pages, err := c.Branding.Load()
 	if err != nil {
@@ -133,10 +138,10 @@ func openProvider(ctx context.Context, c *config.Config, store storage.Store, ri
 		ResponseTypes: c.OAuth.ResponseTypes, UnsignedRequestObjects: c.OAuth.AllowUnsignedRequestObjects, UnsignedIDTokens: c.OAuth.AllowUnsignedIDTokens,
 		Registration: provider.Registration(c.Registration), SessionManagement: c.Logout.SessionManagement,
 		Keys:    provider.KeyPolicy{Algorithms: k.Algorithms, IDToken: k.IDTokenAlg, AccessToken: k.AccessTokenAlg, RSABits: k.RSABits, RotateEvery: k.RotateEvery},
-		Account: accountPage(c.Account), Factors: factors(c.Factors), Remember: c.Sessions.Remember,
+		Account: accountPage(c.Account), Places: places, Factors: factors(c.Factors), Remember: c.Sessions.Remember,
 		Upstreams: upstreams(c), NoPassword: !c.Login.Password,
 		PasswordCost: c.Passwords.Cost, PasswordMinLength: c.Passwords.MinLength,
-		SignUp: provider.SignUp(c.SignUp), MagicLink: c.Login.MagicLink,
+		SignUp: provider.SignUp(c.SignUp), MagicLink: c.Login.MagicLink, IdentifierFirst: c.Login.IdentifierFirst,
 		Limits: limits(c.Limits), Mail: post, Playground: playground,
 	})
 }
@@ -170,6 +175,18 @@ func openMail(c *config.Config) (provider.Mail, error) {
 		server.Helo = u.Hostname()
 	}
 	return provider.Mail{Carrier: server, From: c.Mail.From, ReplyTo: c.Mail.ReplyTo}, nil
+}
+
+// openPlaces reads the configured file of places, nil if there is none.
+func openPlaces(c *config.Config) (*place.Book, error) {
+	if c.Account.Places == "" {
+		return nil, nil
+	}
+	places, err := place.Open(place.Options{File: c.Account.Places})
+	if err != nil {
+		return nil, fmt.Errorf("open account.places: %w", err)
+	}
+	return places, nil
 }
 
 func sameSite(word string) http.SameSite {

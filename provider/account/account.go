@@ -14,6 +14,7 @@ import (
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/letter"
+	"gatehouse/provider/place"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
@@ -24,15 +25,29 @@ import (
 // Store is what the account page needs of storage.
 type Store interface {
 	storage.UserStore
-	storage.SessionStore
 	storage.ConsentStore
+	storage.GrantStore
 	storage.NoticeStore
-	storage.FactorStore
-	storage.DeviceStore
 	storage.ActivityStore
+	wayInStore
+	signedInStore
+}
+
+// wayInStore is what people can prove, and what they could by mail.
+type wayInStore interface {
+	storage.FactorStore
+	RecoveryCodes(ctx context.Context, subject string) (left int, err error)
 	IdentitiesOf(ctx context.Context, subject string) ([]*storage.Identity, error)
-	SetPassword(ctx context.Context, subject, encoded string) error
+	ReplacePassword(ctx context.Context, subject, encoded string, epoch int64) error
+	TicketOf(ctx context.Context, subject string, kind storage.TicketKind) (*storage.Ticket, error)
 	RevokeTickets(ctx context.Context, subject string, kinds ...storage.TicketKind) error
+}
+
+// signedInStore is where people are signed in, and which browsers need no second factor.
+type signedInStore interface {
+	storage.SessionStore
+	storage.DeviceStore
+	UpstreamToken(ctx context.Context, id string) ([]byte, error)
 }
 
 // Tickets makes links; package ticket does.
@@ -78,6 +93,8 @@ type Options struct {
 	// Tickets and Post make and mail links; Post is nil if no mail can be sent.
 	Tickets Tickets
 	Post    *letter.Post
+	// Offered are the ways in, of which people must keep one.
+	Offered *storage.Offered
 	// Identities lists a user's accounts at sign-in providers, and the providers of which the user has none; nil if there are no providers.
 	Identities func(r *http.Request, u *storage.User) ([]templates.IdentityView, []templates.UpstreamButton, error)
 	// Languages are those that the pages can be shown in, with their own names.
@@ -92,6 +109,8 @@ type Options struct {
 	// SignOut ends the session of the request and answers it, as signing out by way of an app does.
 	SignOut  web.Handler
 	Activity *activity.Log
+	// Places tell where addresses are; nil knows none.
+	Places *place.Book
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -114,12 +133,14 @@ func New(o Options) *Account {
 func (a *Account) Mount(m *web.Mux) {
 	m.Page("/", home, nil)
 	m.SelfPage(interaction.ReturnAccount, a.signedIn(interaction.ReturnAccount, a.overview), nil)
+	m.SelfPage("/account/choose", a.choose, nil)
 	m.SelfPage("/account/sign-out", nil, a.SignOut)
 	m.SelfPage("/account/dismiss", nil, a.signedIn(interaction.ReturnAccount, a.dismiss))
 
 	m.SelfPage(interaction.ReturnProfile, a.signedIn(interaction.ReturnProfile, a.profile), a.signedIn(interaction.ReturnProfile, a.saveProfile))
 	if a.mails() {
 		m.SelfPage("/account/email", nil, a.freshly(interaction.ReturnProfile, a.changeEmail))
+		m.SelfPage("/account/email/cancel", nil, a.freshly(interaction.ReturnProfile, a.cancelEmail))
 	}
 
 	m.SelfPage(interaction.ReturnSecurity, a.signedIn(interaction.ReturnSecurity, a.security), nil)
@@ -213,12 +234,24 @@ func (a *Account) factors(ctx context.Context, subject string) ([]*storage.Facto
 		return nil, fmt.Errorf("list factors: %w", err)
 	}
 	return slices.DeleteFunc(factors, func(f *storage.Factor) bool {
-		return f.Kind == storage.FactorTOTP && a.Factors.TOTP == nil || f.Kind == storage.FactorPasskey && a.Factors.Passkeys == nil
+		return f.Kind == storage.FactorTOTP && a.Factors.TOTP == nil || f.Kind.HasCredential() && a.Factors.Passkeys == nil
 	}), nil
 }
 
-// signIn begins an interaction that comes back to place.
+// expelled answers somebody who was signed out everywhere while the request was under way (security row 172).
+func (a *Account) expelled(w http.ResponseWriter, r *http.Request, place string) error {
+	a.Sessions.Forget(r)
+	return a.signIn(w, r, place, nil)
+}
+
+// signIn begins an interaction that comes back to place. Whoever has sent a form is told there that it did nothing.
 func (a *Account) signIn(w http.ResponseWriter, r *http.Request, place string, params url.Values) error {
+	if r.Method == http.MethodPost {
+		if params == nil {
+			params = url.Values{}
+		}
+		params.Set(interaction.ParamUndone, "1")
+	}
 	if a.Limiter != nil {
 		allowed, retry, err := a.Limiter.Take(r.Context(), "interactions\n"+web.PeerKey(r), a.Starts)
 		if err != nil {
@@ -236,7 +269,7 @@ func (a *Account) signIn(w http.ResponseWriter, r *http.Request, place string, p
 }
 
 // told are the outcomes that a page reports after it was redirected to: nothing else that a URL says is shown.
-var told = []string{"profile", "email_sent", "password", "factor", "renamed", "removed", "forgotten", "signed_out", "others", "disconnected"}
+var told = []string{"profile", "email_sent", "email_cancelled", "password", "factor", "renamed", "removed", "forgotten", "signed_out", "others", "disconnected", "nothing"}
 
 // back shows a page again and says what was done; done is one of told.
 func back(w http.ResponseWriter, r *http.Request, place, done string) error {
@@ -275,12 +308,4 @@ func identifier(s string) bool {
 // note writes down what happened to the account.
 func (a *Account) note(r *http.Request, u *storage.User, e activity.Event) {
 	a.Activity.Note(r.Context(), letter.From(r), u, e)
-}
-
-// revertible is a mail with the link that takes a change back. Without an address that the link could go to, and that the account could get back, there is none.
-func (a *Account) revertible(ctx context.Context, before *storage.User, kind templates.MailKind, undo storage.Ticket) *templates.Mail {
-	if !a.mails() || !before.EmailVerified {
-		return nil
-	}
-	return letter.Undoable(ctx, a.Tickets, kind, undo)
 }

@@ -25,6 +25,8 @@ import (
 	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
 	"gatehouse/storage/memory"
+	"gatehouse/storage/postgres"
+	"gatehouse/storage/postgres/postgrestest"
 	"gatehouse/storage/sqlite"
 	"gatehouse/templates"
 )
@@ -32,6 +34,8 @@ import (
 const (
 	origin = "http://localhost:8080"
 	base   = "/op" // the issuer has a path, which every link must carry
+	// sessionCookie and langCookie are what browsers call the cookies below that path.
+	sessionCookie, langCookie = "gth_sid_4453edd1", "gth_lang_4453edd1"
 )
 
 type server struct {
@@ -45,6 +49,7 @@ type server struct {
 	totp   *credential.TOTP
 	log    *webtest.Log
 	signIn session.Login // how /test signs somebody in
+	tokens int           // how many were made
 }
 
 // On and Send make the server a mailer.
@@ -66,7 +71,7 @@ func start(t *testing.T, changes ...func(*account.Options)) *server {
 
 // onEveryStore runs a test on memory and on SQL.
 func onEveryStore(t *testing.T, test func(s *server), changes ...func(*account.Options)) {
-	for _, name := range []string{"memory", "sqlite"} {
+	for _, name := range []string{"memory", "sqlite", "postgres"} {
 		t.Run(name, func(t *testing.T) { test(startOn(t, name, changes...)) })
 	}
 }
@@ -74,9 +79,16 @@ func onEveryStore(t *testing.T, test func(s *server), changes ...func(*account.O
 func (s *server) openStore(name string) {
 	s.Helper()
 	o := storage.Options{Now: s.clock, RevocationTTL: time.Hour}
-	if name == "memory" {
+	switch name {
+	case "memory":
 		s.memory = memory.New(o)
 		s.store = s.memory
+		return
+	case "postgres":
+		db, err := postgres.Open(s.Context(), postgres.Options{URL: postgrestest.Start(s.T), Options: o, AutoMigrate: true})
+		s.must(err)
+		s.Cleanup(func() { db.Close() })
+		s.store = db
 		return
 	}
 	db, err := sqlite.Open(s.Context(), sqlite.Options{Path: filepath.Join(s.TempDir(), "gatehouse.db"), Options: o, AutoMigrate: true})
@@ -109,11 +121,13 @@ func startOn(t *testing.T, name string, changes ...func(*account.Options)) *serv
 	s.totp = credential.NewTOTP(credential.TOTPOptions{Store: s.store, Seal: ring, Issuer: "Shop", Now: s.clock})
 	languages, err := pages.Choices()
 	s.must(err)
+	tickets := ticket.New(ticket.Options{Store: s.store, Users: s.store, Issuer: origin + base, Now: s.clock})
 	o := account.Options{
 		Issuer: origin + base, Store: s.store, Sessions: sessions, Flows: interaction.New(interaction.Options{Store: s.store, Now: s.clock}), Clients: s.store, Now: s.clock, Passwords: passwords,
+		Offered: &storage.Offered{Password: true, Passkeys: true},
 		Factors: account.Factors{TOTP: s.totp, Passkeys: passkeys, Recovery: recovery, Tries: ratelimit.Limit{Burst: 10, Every: time.Minute}}, Languages: languages,
-		Tickets:  ticket.New(ticket.Options{Store: s.store, Users: s.store, Issuer: origin + base, Now: s.clock}),
-		Activity: activity.New(activity.Options{Store: s.store, Mailer: s, Audit: audit.New(log), Log: log, Now: s.clock}),
+		Tickets:  tickets,
+		Activity: activity.New(activity.Options{Store: s.store, Mailer: s, Tickets: tickets, Audit: audit.New(log), Log: log, Now: s.clock}),
 		Limiter:  ratelimit.New(ratelimit.Options{Store: s.store, Now: s.clock}), Starts: ratelimit.Limit{Burst: 4, Every: time.Minute},
 		Shared: ratelimit.New(ratelimit.Options{Store: s.store, Now: s.clock}),
 		SignOut: func(w http.ResponseWriter, r *http.Request) error {
@@ -215,8 +229,30 @@ func TestAccountShowsWhoIsSignedInAndWhatIsConnected(t *testing.T) {
 				t.Errorf("%s lacks %q", path, want)
 			}
 		}
-		if strings.Contains(p.Body, "bob") || strings.Contains(p.Body, "<b>A</b>") {
+		if strings.Contains(p.Body, "bob@shop") || strings.Contains(p.Body, "<b>A</b>") {
 			t.Errorf("Row191 %s shows another user, or unescaped text", path)
+		}
+	}
+}
+
+// What is said of second factors holds for bob, too, who has no password; and the buttons name everything that they add.
+func TestAdviceIsTrueWithoutAPassword(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("bob")
+	for lang, test := range map[string]struct{ password, add string }{"en": {"password", "Add a passkey or security key"}, "de": {"passwort", "Passkey oder Sicherheitsschlüssel hinzufügen"}} {
+		b.Get(base + "/account?lang=" + lang)
+		_, advice, _ := strings.Cut(b.Get(base+"/account").Body, `id="advice"`)
+		advice, _, more := strings.Cut(advice, "</section>")
+		if !more || !strings.Contains(advice, `href="`+base+interaction.ReturnSecurity+`"`) || strings.Contains(strings.ToLower(advice), test.password) {
+			t.Errorf("%s: the advice is %q", lang, advice)
+		}
+		_, factors, _ := strings.Cut(b.Get(base+"/account/security").Body, `id="factors-heading"`)
+		factors, _, _ = strings.Cut(factors, "</section>")
+		if !strings.Contains(factors, test.add) || strings.Contains(strings.ToLower(factors), test.password) {
+			t.Errorf("%s: of second factors is said %q", lang, factors)
+		}
+		if p := b.Get(base + "/account/passkey"); !strings.Contains(p.Body, "<h1>"+test.add+"</h1>") {
+			t.Errorf("%s: %d %q", lang, p.Status, p.Text("main"))
 		}
 	}
 }
@@ -304,7 +340,7 @@ func TestSignOutEndsTheSession(t *testing.T) {
 	if p.Status != http.StatusOK || !strings.Contains(p.Body, "signed out") {
 		t.Fatalf("%d %s", p.Status, p.Body)
 	}
-	if _, kept := b.Cookies["gth_sid"]; kept {
+	if _, kept := b.Cookies[sessionCookie]; kept {
 		t.Error("the browser keeps the cookie")
 	}
 	if p := stolen.Get(base + "/account"); p.Status != http.StatusSeeOther {

@@ -134,19 +134,23 @@ func (a *Account) exportDevices(ctx context.Context, out *copyOf) error {
 	return nil
 }
 
-// exportApps adds what the person allowed.
+// exportApps adds which apps have access. When it was allowed is told where somebody was asked.
 func (a *Account) exportApps(ctx context.Context, out *copyOf) error {
-	consents, err := a.Store.ConsentsOf(ctx, out.Subject)
+	apps, err := a.lately(ctx, out.Subject)
 	if err != nil {
-		return fmt.Errorf("list consents: %w", err)
+		return err
 	}
 	names := a.names(ctx)
-	for _, c := range consents {
-		name, err := names(c.ClientID)
+	for _, x := range apps {
+		name, err := names(x.clientID)
 		if err != nil {
 			return err
 		}
-		out.Apps = append(out.Apps, map[string]any{"client_id": c.ClientID, "name": name, "scopes": c.Scopes, "resources": c.Resources, "created": c.Created, "updated": c.Updated})
+		line := map[string]any{"client_id": x.clientID, "name": name, "scopes": x.scopes, "resources": x.resources, "last_used": moment(x.lastUsed)}
+		if x.consent != nil {
+			line["created"], line["updated"] = x.consent.Created, x.consent.Updated
+		}
+		out.Apps = append(out.Apps, line)
 	}
 	return nil
 }

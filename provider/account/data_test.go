@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"gatehouse/provider/account"
 	"gatehouse/provider/activity"
 	"gatehouse/provider/claims"
+	"gatehouse/provider/ticket"
+	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
 )
 
@@ -19,8 +22,8 @@ func TestDownloadHoldsWhatIsStoredAndNoSecret(t *testing.T) {
 	onEveryStore(t, func(s *server) {
 		s.owned()
 		s.must(s.store.CreateIdentity(s.Context(), &storage.Identity{Upstream: "google", ExternalID: "4711", Subject: "alice", Label: "alice@gmail.example", Tokens: []byte(secretWord)}, s.user("alice").Epoch))
-		s.must(s.store.CreateFactor(s.Context(), &storage.Factor{ID: "f-app", Subject: "alice", Kind: storage.FactorTOTP, Name: "Phone", Data: []byte(secretWord), Created: s.now}))
-		s.must(s.store.SetRecoveryCodes(s.Context(), "alice", []string{secretWord}))
+		s.must(s.store.CreateFactor(s.Context(), &storage.Factor{ID: "f-app", Subject: "alice", Kind: storage.FactorTOTP, Name: "Phone", Data: []byte(secretWord), Created: s.now}, 0))
+		s.must(s.store.SetRecoveryCodes(s.Context(), "alice", []string{secretWord}, 0))
 		s.must(s.store.AddActivity(s.Context(), &storage.Activity{ID: "a1", Subject: "alice", Kind: "login.ok", Time: s.now, IP: "192.0.2.9"}))
 		s.strong()
 		b := s.signedIn("alice")
@@ -37,7 +40,7 @@ func TestDownloadHoldsWhatIsStoredAndNoSecret(t *testing.T) {
 		}
 		sessions, err := s.store.SessionsOf(s.Context(), "alice")
 		s.must(err)
-		for _, secret := range []string{secretWord, "bob", sessions[0].CookieHash, b.Cookies["gth_sid"], "c-alice"} {
+		for _, secret := range []string{secretWord, "bob@shop", "f-bob", "d-bob", sessions[0].CookieHash, b.Cookies[sessionCookie], "c-alice"} {
 			if strings.Contains(p.Body, secret) {
 				s.Errorf("%q is in the file", secret)
 			}
@@ -60,7 +63,7 @@ func TestRow121WhoeverComesAfterADeletionIsSomebodyElse(t *testing.T) {
 				s.Errorf("%q typed: %d", typed, p.Status)
 			}
 		}
-		if p := b.Submit(page, "delete", url.Values{"confirm": {" ALICE@shop.example"}}); p.Status != http.StatusOK || b.Cookies["gth_sid"] != "" {
+		if p := b.Submit(page, "delete", url.Values{"confirm": {" ALICE@shop.example"}}); p.Status != http.StatusOK || b.Cookies[sessionCookie] != "" {
 			s.Fatalf("%d, cookies %v", p.Status, b.Cookies)
 		}
 		if len(s.mails) != 1 || s.mails[0].Kind != "deleted" || s.to[0] != "alice@shop.example" {
@@ -123,11 +126,48 @@ func TestProfileChangesTheNamedClaimsAndNoOthers(t *testing.T) {
 	})
 }
 
+// Nobody is offered recovery codes who could not have any, and who has none left is not told of old ones.
+func TestRecoveryCodesAreOfferedAsTheyAre(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	if p := b.Get(base + "/account/recovery-codes"); p.Status != http.StatusSeeOther || p.Location() != base+"/account/security" {
+		t.Errorf("without a factor: %d to %q", p.Status, p.Location())
+	}
+	s.must(s.store.CreateFactor(s.Context(), &storage.Factor{ID: "f-app", Subject: "alice", Kind: storage.FactorTOTP, Name: "Phone", Data: []byte(secretWord), Created: s.now}, 0))
+	s.strong()
+	b = s.signedIn("alice")
+	if p := b.Get(base + "/account/recovery-codes"); p.Form("codes-new") == nil || strings.Contains(p.Body, " 0 ") {
+		t.Errorf("without codes: %d %s", p.Status, p.Body)
+	}
+	s.must(s.store.SetRecoveryCodes(s.Context(), "alice", []string{"h1", "h2"}, 0))
+	if p := b.Get(base + "/account/recovery-codes"); !strings.Contains(p.Body, "the 2 old ones") {
+		t.Errorf("with two codes: %d %s", p.Status, p.Body)
+	}
+}
+
+// A link at the foot of a page had chosen another language in this browser: the choice in the profile is the newer one.
+func TestLanguageOfTheProfileTakesThePlaceOfTheOneChosenBefore(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	b.Get(base + "/account/profile?lang=en")
+	if b.Cookies[langCookie] != "en" {
+		t.Fatalf("the link chose nothing: %v", b.Cookies)
+	}
+	b.Submit(b.Get(base+"/account/profile"), "profile-form", url.Values{"nickname": {"Ali"}})
+	if p := b.Get(base + "/account/profile"); b.Cookies[langCookie] != "en" || !strings.Contains(p.Body, `<html lang="en"`) {
+		t.Error("another change forgot the language")
+	}
+	b.Submit(b.Get(base+"/account/profile"), "profile-form", url.Values{"language": {"de"}})
+	if p := b.Get(base + "/account/profile"); !strings.Contains(p.Body, `<html lang="de"`) {
+		t.Error("the page does not speak the language that was saved last")
+	}
+}
+
 func TestWrongClaimsAreToldAndNothingIsSaved(t *testing.T) {
 	s := start(t)
 	b := s.signedIn("alice")
 	before := s.state("alice")
-	for name, value := range map[string]string{"website": "javascript:alert(1)", "birthdate": "1815-13-40", "zoneinfo": "Mars/../..", "locale": "<b>", "phone_number": "call me", "nickname": "a\x07b", "picture": "ftp://x"} {
+	for name, value := range map[string]string{"website": "javascript:alert(1)", "birthdate": "1815-13-40", "zoneinfo": "Mars/../..", "locale": "<b>", "phone_number": "call me", "nickname": "a\x07b", "family_name": "Lovelace\u202egnp.exe", "picture": "ftp://x"} {
 		p := b.Submit(b.Get(base+"/account/profile"), "profile-form", url.Values{"given_name": {"Alicia"}, name: {value}})
 		if p.Status != http.StatusUnprocessableEntity || p.Text(name+"-error") == "" {
 			t.Errorf("%s: %d %q", name, p.Status, p.Text(name+"-error"))
@@ -165,6 +205,47 @@ func TestRow136AddressChangeTellsNothingOfOthers(t *testing.T) {
 			s.Errorf("%d mails although an address gets three in an hour", len(s.mails))
 		}
 	})
+}
+
+// Row 144: who has asked for another address sees it for as long as the link works, and can make the link worthless; nobody else's.
+func TestRow144PendingAddressIsShownAndCanBeCancelled(t *testing.T) {
+	s := start(t)
+	b, other := s.signedIn("alice"), s.signedIn("bob")
+	profile := func() *webtest.Page { return b.Get(base + "/account/profile") }
+	pending := func(what, want string) {
+		t.Helper()
+		if p := profile(); p.Status != http.StatusOK || p.Text("email-new") != want || (p.Form("email-cancel") != nil) != (want != "") {
+			t.Errorf("%s: %d, pending %q, want %q", what, p.Status, p.Text("email-new"), want)
+		}
+	}
+	live := func(kind storage.TicketKind, link string) error {
+		_, token, _ := strings.Cut(link, "?token=")
+		_, err := ticket.New(ticket.Options{Store: s.store, Users: s.store, Now: s.clock}).Look(t.Context(), kind, token)
+		return err
+	}
+	pending("before", "")
+	b.Submit(profile(), "email", url.Values{"email": {"New@shop.example"}})
+	other.Submit(other.Get(base+"/account/profile"), "email", url.Values{"email": {"other@shop.example"}})
+	pending("asked for", "New@shop.example")
+	page := profile()
+	if p := b.Submit(page, "email", url.Values{"email": {"x"}}); p.Status != http.StatusUnprocessableEntity || p.Text("email-new") != "New@shop.example" {
+		t.Errorf("a wrong address hides the other one: %d %q", p.Status, p.Text("email-new"))
+	}
+	for range 2 {
+		if p := b.Submit(page, "email-cancel", nil); p.Status != http.StatusSeeOther || b.Get(p.Location()).Text("done") == "" {
+			t.Fatalf("cancelled: %d %s", p.Status, p.Location())
+		}
+	}
+	pending("cancelled", "")
+	if mine, others := live(storage.TicketEmail, s.mails[0].Link), live(storage.TicketEmail, s.mails[1].Link); !errors.Is(mine, storage.ErrNotFound) || others != nil {
+		t.Errorf("the link of alice: %v, and that of bob: %v", mine, others)
+	}
+	b.Submit(profile(), "email", url.Values{"email": {"new@shop.example"}})
+	s.now = s.now.Add(24*time.Hour - time.Minute)
+	b = s.signedIn("alice")
+	pending("in its last minute", "new@shop.example")
+	s.now = s.now.Add(time.Minute)
+	pending("over", "")
 }
 
 func TestRow148UnusableAddressesAreRefused(t *testing.T) {

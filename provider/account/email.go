@@ -1,6 +1,7 @@
 package account
 
 import (
+	"fmt"
 	"net/http"
 
 	"gatehouse/provider/credential"
@@ -27,7 +28,7 @@ func (a *Account) changeEmail(w http.ResponseWriter, r *http.Request, c *session
 	if !wrong.Empty() {
 		page := a.profilePage(r, c)
 		page.Email, page.EmailError = typed, wrong
-		return web.Render(w, r, http.StatusUnprocessableEntity, page)
+		return a.renderProfile(w, r, c, http.StatusUnprocessableEntity, page)
 	}
 	if err := a.Post.Send(r, proof(w, r, c.User, address, key)); err != nil {
 		return err
@@ -35,10 +36,18 @@ func (a *Account) changeEmail(w http.ResponseWriter, r *http.Request, c *session
 	return back(w, r, interaction.ReturnProfile, "email_sent")
 }
 
+// cancelEmail makes the link worthless that would give the account another address. Without such a link, or with one that was opened at the same moment, it changes nothing.
+func (a *Account) cancelEmail(w http.ResponseWriter, r *http.Request, c *session.Current) error {
+	if err := a.Store.RevokeTickets(r.Context(), c.Session.Subject, storage.TicketEmail); err != nil {
+		return fmt.Errorf("cancel change of address: %w", err)
+	}
+	return back(w, r, interaction.ReturnProfile, "email_cancelled")
+}
+
 // proof is the letter with the link that proves an address.
 func proof(w http.ResponseWriter, r *http.Request, u *storage.User, address, key string) letter.Letter {
 	l := letter.Letter{
-		To: key, Counted: key, Lang: u.Locale, Ticket: storage.Ticket{Kind: storage.TicketEmail, Subject: u.Subject, Email: address, EmailKey: key, Data: letter.Begun(w, r, nil, nil)},
+		To: key, Counted: key, Lang: u.Locale, Ticket: storage.Ticket{Kind: storage.TicketEmail, Subject: u.Subject, Epoch: u.Epoch, Email: address, EmailKey: key, Data: letter.Begun(w, r, nil, nil)},
 		Mail: templates.Mail{Kind: templates.MailEmailChange, Address: address},
 	}
 	if key == u.EmailKey {

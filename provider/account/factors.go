@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/provider/activity"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
-	"gatehouse/provider/letter"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -43,10 +43,12 @@ func (a *Account) addAuthenticator(w http.ResponseWriter, r *http.Request, c *se
 		return err
 	}
 	pending := r.PostFormValue("pending")
-	f, err := a.Factors.TOTP.Finish(r.Context(), c.Session.Subject, pending, r.PostFormValue("code"), r.PostFormValue("name"))
+	f, err := a.Factors.TOTP.Finish(r.Context(), c.User, pending, r.PostFormValue("code"), r.PostFormValue("name"))
 	switch fault := enrolFault(err, "account.totp_wrong", "account.totp_stale"); {
 	case !fault.Empty():
 		return a.renderAuthenticator(w, r, c, http.StatusUnprocessableEntity, pending, fault)
+	case errors.Is(err, storage.ErrNotFound):
+		return a.expelled(w, r, interaction.ReturnSecurity)
 	case err != nil:
 		return err
 	}
@@ -105,6 +107,8 @@ func (a *Account) addPasskey(w http.ResponseWriter, r *http.Request, c *session.
 	switch fault := enrolFault(err, "account.passkey_failed", "account.passkey_failed"); {
 	case !fault.Empty():
 		return a.renderPasskey(w, r, c, http.StatusUnprocessableEntity, fault)
+	case errors.Is(err, storage.ErrNotFound):
+		return a.expelled(w, r, interaction.ReturnSecurity)
 	case err != nil:
 		return err
 	}
@@ -113,7 +117,7 @@ func (a *Account) addPasskey(w http.ResponseWriter, r *http.Request, c *session.
 
 // enrolled ends an enrolment: the cookie changes, the session counts as one with a second factor, as that has just been shown, and whoever has no recovery codes gets some.
 func (a *Account) enrolled(w http.ResponseWriter, r *http.Request, c *session.Current, f *storage.Factor, method string) error {
-	a.note(r, c.User, activity.Event{Kind: activity.FactorEnrolled, Target: f.ID, Reason: string(f.Kind), Detail: f.Name, Mail: a.revertible(r.Context(), c.User, templates.MailFactorAdded, letter.Undo(c.User, f.Created))})
+	a.note(r, c.User, activity.Event{Kind: activity.FactorEnrolled, Target: f.ID, Reason: string(f.Kind), Detail: f.Name, Undo: activity.Undo(c.User, f.Created)})
 	login, err := a.again(r.Context(), c.Session)
 	if err != nil {
 		return err
@@ -134,11 +138,18 @@ func (a *Account) enrolled(w http.ResponseWriter, r *http.Request, c *session.Cu
 	if left > 0 {
 		return back(w, r, interaction.ReturnSecurity, "factor")
 	}
-	return a.showCodes(w, r, c, nil, templates.Say("account.done_first_factor"))
+	return a.showCodes(w, r, c, activity.Event{Kind: activity.RecoveryCodes}, templates.Say("account.done_first_factor")) // the mail about the factor tells of them
 }
 
 // codes asks whether to make new recovery codes; nobody has any without a factor.
 func (a *Account) codes(w http.ResponseWriter, r *http.Request, c *session.Current) error {
+	factors, err := a.factors(r.Context(), c.Session.Subject)
+	if err != nil {
+		return err
+	}
+	if len(factors) == 0 {
+		return web.Redirect(w, r, web.LocalURL(r, interaction.ReturnSecurity, nil))
+	}
 	left, err := a.Factors.Recovery.Left(r.Context(), c.Session.Subject)
 	if err != nil {
 		return err
@@ -155,16 +166,21 @@ func (a *Account) makeCodes(w http.ResponseWriter, r *http.Request, c *session.C
 	if len(factors) == 0 {
 		return web.Redirect(w, r, web.LocalURL(r, interaction.ReturnSecurity, nil))
 	}
-	return a.showCodes(w, r, c, a.revertible(r.Context(), c.User, templates.MailRecoveryCodes, letter.UndoCodes(c.User)), templates.Say("account.done_codes"))
+	return a.showCodes(w, r, c, activity.Event{
+		Kind: activity.RecoveryCodes, Mail: &templates.Mail{Kind: templates.MailRecoveryCodes}, Undo: activity.Undo(c.User, time.Time{}),
+	}, templates.Say("account.done_codes"))
 }
 
-// showCodes makes recovery codes and shows them, once. mail tells of them, nil if another mail does.
-func (a *Account) showCodes(w http.ResponseWriter, r *http.Request, c *session.Current, mail *templates.Mail, done templates.Text) error {
-	codes, err := a.Factors.Recovery.Generate(r.Context(), c.Session.Subject)
+// showCodes makes recovery codes, notes the event and shows them, once.
+func (a *Account) showCodes(w http.ResponseWriter, r *http.Request, c *session.Current, made activity.Event, done templates.Text) error {
+	codes, err := a.Factors.Recovery.Generate(r.Context(), c.User)
+	if errors.Is(err, storage.ErrNotFound) {
+		return a.expelled(w, r, interaction.ReturnSecurity)
+	}
 	if err != nil {
 		return err
 	}
-	a.note(r, c.User, activity.Event{Kind: activity.RecoveryCodes, Mail: mail})
+	a.note(r, c.User, made)
 	page := templates.AccountCodes{AccountFrame: frame(r, c), Codes: codes}
 	page.Done = done
 	return web.Render(w, r, http.StatusOK, page)

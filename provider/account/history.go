@@ -6,7 +6,6 @@ import (
 
 	"gatehouse/provider/activity"
 	"gatehouse/provider/session"
-	"gatehouse/provider/useragent"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -43,8 +42,7 @@ func (a *Account) activity(w http.ResponseWriter, r *http.Request, c *session.Cu
 		if what.Empty() { // of another version
 			continue
 		}
-		view := templates.ActivityView{What: what, Detail: line.Detail, Time: line.Time, Device: templates.DeviceView{Address: line.IP}}
-		view.Device.Browser, view.Device.System = useragent.Read(line.UserAgent)
+		view := templates.ActivityView{What: what, Detail: line.Detail, Time: line.Time, Device: a.from(r, line.IP, line.UserAgent)}
 		page.Lines = append(page.Lines, view)
 	}
 	return web.Render(w, r, http.StatusOK, page)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/session"
@@ -15,8 +16,11 @@ import (
 
 // overview serves /account: who is signed in, what the person should know, and what is where.
 func (a *Account) overview(w http.ResponseWriter, r *http.Request, c *session.Current) error {
-	page := templates.Account{AccountFrame: frame(r, c), Session: device(c.Session)}
+	page := templates.Account{AccountFrame: frame(r, c), Session: a.device(r, c.Session)}
 	var err error
+	if page.Accounts, err = a.accounts(r); err != nil {
+		return err
+	}
 	if page.Notices, err = a.notices(r.Context(), c.Session.Subject); err != nil {
 		return err
 	}
@@ -31,6 +35,20 @@ func (a *Account) overview(w http.ResponseWriter, r *http.Request, c *session.Cu
 		return err
 	}
 	return web.Render(w, r, http.StatusOK, page)
+}
+
+// choose serves the way to the choice among the accounts of this browser, which comes back to the overview of the chosen one.
+func (a *Account) choose(w http.ResponseWriter, r *http.Request) error {
+	return a.signIn(w, r, interaction.ReturnAccount, url.Values{"prompt": {"select_account"}})
+}
+
+// accounts counts those that are signed in in this browser: a sign-out ends them all.
+func (a *Account) accounts(r *http.Request) (int, error) {
+	beside, err := a.Sessions.Parked(r)
+	if err != nil {
+		return 0, fmt.Errorf("read parked sessions: %w", err)
+	}
+	return 1 + len(beside), nil
 }
 
 // advice is what would make the account safer, most urgent first.
@@ -63,9 +81,9 @@ func (a *Account) glance(ctx context.Context, u *storage.User, factors []*storag
 	if err != nil {
 		return nil, err
 	}
-	consents, err := a.Store.ConsentsOf(ctx, u.Subject)
+	apps, err := a.access(ctx, u.Subject)
 	if err != nil {
-		return nil, fmt.Errorf("list consents: %w", err)
+		return nil, err
 	}
 	var list []templates.AccountLink
 	add := func(what string, value templates.Text, place string) {
@@ -88,7 +106,7 @@ func (a *Account) glance(ctx context.Context, u *storage.User, factors []*storag
 		add("factors", count(len(factors), "factors_none"), interaction.ReturnSecurity)
 	}
 	add("devices", count(len(sessions), "count"), interaction.ReturnSessions)
-	add("apps", count(len(consents), "apps_none"), interaction.ReturnApps)
+	add("apps", count(len(apps), "apps_none"), interaction.ReturnApps)
 	return list, nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"gatehouse/provider/activity"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
-	"gatehouse/provider/letter"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -50,13 +49,17 @@ func (a *Account) savePassword(w http.ResponseWriter, r *http.Request, c *sessio
 	if err != nil {
 		return err
 	}
-	if err := a.Store.SetPassword(r.Context(), c.Session.Subject, encoded); err != nil {
+	err = a.Store.ReplacePassword(r.Context(), c.Session.Subject, encoded, c.Session.Epoch)
+	if errors.Is(err, storage.ErrNotFound) {
+		return a.expelled(w, r, interaction.ReturnPassword)
+	}
+	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
 	if err := a.startAgain(w, r, login); err != nil {
 		return err
 	}
-	a.note(r, c.User, activity.Event{Kind: activity.PasswordChanged, Mail: a.revertible(r.Context(), c.User, templates.MailPasswordChanged, letter.Undo(c.User, time.Time{}))})
+	a.note(r, c.User, activity.Event{Kind: activity.PasswordChanged, Undo: activity.Undo(c.User, time.Time{})})
 	return back(w, r, interaction.ReturnSecurity, "password")
 }
 
@@ -85,11 +88,7 @@ func ownWords(u *storage.User) []string {
 
 // startAgain begins a new session in this browser, as strong and as old as the one that has just ended (security row 179).
 func (a *Account) startAgain(w http.ResponseWriter, r *http.Request, login session.Login) error {
-	u, err := a.Store.User(r.Context(), login.Subject)
-	if err != nil {
-		return fmt.Errorf("read user: %w", err)
-	}
-	login.Epoch = u.Epoch
+	login.Epoch++ // the new password's; if it has moved on once more, somebody has been locked out, and the session is dead
 	a.Sessions.Forget(r)
 	if _, err := a.Sessions.Start(w, r, login); err != nil {
 		return fmt.Errorf("start session: %w", err)

@@ -30,7 +30,21 @@ var fields = map[string]field{
 
 // profile serves the page of the profile.
 func (a *Account) profile(w http.ResponseWriter, r *http.Request, c *session.Current) error {
-	return web.Render(w, r, http.StatusOK, a.profilePage(r, c))
+	return a.renderProfile(w, r, c, http.StatusOK, a.profilePage(r, c))
+}
+
+// renderProfile shows the page, with the address that a link in a mail would give the account.
+func (a *Account) renderProfile(w http.ResponseWriter, r *http.Request, c *session.Current, status int, page templates.AccountProfile) error {
+	if a.mails() {
+		t, err := a.Store.TicketOf(r.Context(), c.Session.Subject, storage.TicketEmail)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return fmt.Errorf("find change of address: %w", err)
+		}
+		if err == nil {
+			page.Pending = t.Email
+		}
+	}
+	return web.Render(w, r, status, page)
 }
 
 func (a *Account) profilePage(r *http.Request, c *session.Current) templates.AccountProfile {
@@ -82,7 +96,7 @@ func (a *Account) saveProfile(w http.ResponseWriter, r *http.Request, c *session
 	}
 	if wrong {
 		page.Error = templates.Say("account.profile_wrong")
-		return web.Render(w, r, http.StatusUnprocessableEntity, page)
+		return a.renderProfile(w, r, c, http.StatusUnprocessableEntity, page)
 	}
 	language := r.PostFormValue("language")
 	if language != "" && !slices.ContainsFunc(a.Languages, func(l templates.Language) bool { return l.Tag == language }) {
@@ -90,6 +104,9 @@ func (a *Account) saveProfile(w http.ResponseWriter, r *http.Request, c *session
 	}
 	if err := a.storeProfile(r, c, changes, language); err != nil {
 		return err
+	}
+	if language != c.User.Locale { // chosen later than by a link at the foot of a page in this browser, which would go on for a year
+		web.ClearCookie(w, r, web.LangCookie)
 	}
 	return back(w, r, interaction.ReturnProfile, "profile")
 }

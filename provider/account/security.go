@@ -10,9 +10,7 @@ import (
 	"gatehouse/provider/activity"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
-	"gatehouse/provider/letter"
 	"gatehouse/provider/session"
-	"gatehouse/provider/useragent"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -47,8 +45,8 @@ func (a *Account) securityPage(r *http.Request, c *session.Current) (*templates.
 		return nil, fmt.Errorf("list devices: %w", err)
 	}
 	for _, d := range devices {
-		view := templates.DeviceView{ID: d.ID, Address: d.IP, Since: d.Created, LastSeen: d.LastUsed}
-		view.Browser, view.System = useragent.Read(d.UserAgent)
+		view := a.from(r, d.IP, d.UserAgent)
+		view.ID, view.Since, view.LastSeen = d.ID, d.Created, d.LastUsed
 		page.Devices = append(page.Devices, view)
 	}
 	if a.Identities != nil {
@@ -114,7 +112,7 @@ func (a *Account) removeFactor(w http.ResponseWriter, r *http.Request, c *sessio
 	if err != nil {
 		return err
 	}
-	err = a.Store.DeleteFactor(r.Context(), c.Session.Subject, f.ID, a.Factors.Required)
+	err = a.Store.DeleteFactor(r.Context(), c.Session.Subject, f.ID, a.Factors.Required, a.Offered)
 	refused := templates.Text{}
 	switch {
 	case errors.Is(err, storage.ErrLastFactor):
@@ -135,7 +133,7 @@ func (a *Account) removeFactor(w http.ResponseWriter, r *http.Request, c *sessio
 		return web.Render(w, r, http.StatusConflict, page)
 	}
 	a.note(r, c.User, activity.Event{
-		Kind: activity.FactorRemoved, Target: f.ID, Reason: string(f.Kind), Detail: f.Name, Mail: a.revertible(r.Context(), c.User, templates.MailFactorRemoved, letter.Undo(c.User, time.Time{})),
+		Kind: activity.FactorRemoved, Target: f.ID, Reason: string(f.Kind), Detail: f.Name, Undo: activity.Undo(c.User, time.Time{}),
 	})
 	if err := a.Sessions.Rotate(w, r); err != nil {
 		return err

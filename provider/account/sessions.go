@@ -22,8 +22,11 @@ func (a *Account) sessions(w http.ResponseWriter, r *http.Request, c *session.Cu
 		return err
 	}
 	page := templates.AccountSessions{AccountFrame: frame(r, c)}
+	if page.Accounts, err = a.accounts(r); err != nil {
+		return err
+	}
 	for _, row := range rows {
-		view := device(row)
+		view := a.device(r, row)
 		view.Current = row.ID == c.Session.ID
 		view.Idle = !view.Current && !row.Remembered && a.Now().Sub(row.LastSeen) >= a.Sessions.Idle
 		if view.Current {
@@ -44,9 +47,16 @@ func (a *Account) live(ctx context.Context, u *storage.User) ([]*storage.Session
 	return slices.DeleteFunc(rows, func(s *storage.Session) bool { return !a.Now().Before(s.Absolute) || s.Epoch != u.Epoch }), nil
 }
 
-func device(s *storage.Session) templates.DeviceView {
-	view := templates.DeviceView{ID: s.ID, Address: s.IP, Since: s.AuthTime, LastSeen: s.LastSeen, Remembered: s.Remembered}
-	view.Browser, view.System = useragent.Read(s.UserAgent)
+func (a *Account) device(r *http.Request, s *storage.Session) templates.DeviceView {
+	view := a.from(r, s.IP, s.UserAgent)
+	view.ID, view.Since, view.LastSeen, view.Remembered = s.ID, s.AuthTime, s.LastSeen, s.Remembered
+	return view
+}
+
+// from puts into words of the page where a request came from: what was stored of it.
+func (a *Account) from(r *http.Request, address, agent string) templates.DeviceView {
+	view := templates.DeviceView{Address: address, Place: templates.PlaceView(a.Places.Near(address, web.Lang(r)))}
+	view.Browser, view.System = useragent.Read(agent)
 	return view
 }
 
@@ -86,8 +96,7 @@ func (a *Account) endSession(w http.ResponseWriter, r *http.Request, c *session.
 		if err := a.Store.EndSession(r.Context(), row.ID); err != nil {
 			return fmt.Errorf("end session: %w", err)
 		}
-		view := device(row)
-		a.note(r, c.User, activity.Event{Kind: activity.SessionEnded, SessionHash: web.Hash(row.ID), Detail: view.Address})
+		a.note(r, c.User, activity.Event{Kind: activity.SessionEnded, SessionHash: web.Hash(row.ID), Detail: row.IP})
 	}
 	switch {
 	case scope == "all" || id == c.Session.ID:

@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/provider/audit"
 	"gatehouse/provider/mail"
+	"gatehouse/provider/place"
 	"gatehouse/provider/useragent"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -35,8 +36,14 @@ type Mailer interface {
 type Options struct {
 	Store  storage.ActivityStore
 	Mailer Mailer
-	Audit  *audit.Log
-	Log    *slog.Logger
+	// Tickets makes the links that say "it was not me"; nil: there are none.
+	Tickets Issuer
+	// Places tell in mails where addresses are; nil knows none.
+	Places *place.Book
+	// Language is that of people who have chosen none; empty means English.
+	Language string
+	Audit    *audit.Log
+	Log      *slog.Logger
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -72,8 +79,10 @@ type Event struct {
 	Target string
 	// Detail is what the person knows the thing by: the name of the factor, the id of the provider, the new address.
 	Detail string
-	// Mail is the message, for one with a link or where the kind sends none by itself; what it leaves empty is filled in.
+	// Mail is the message, where the kind sends none by itself; what it leaves empty is filled in.
 	Mail *templates.Mail
+	// Undo is what the link in the message does (see Undo); nil: the message has none.
+	Undo *storage.Ticket
 	// To is the address that the mail goes to, in canonical form; empty means the user's own, if it was verified. A change of the address must name the old one.
 	To string
 }
@@ -129,16 +138,33 @@ func (l *Log) send(ctx context.Context, now time.Time, from Where, user *storage
 	}
 	browser, system := useragent.Read(from.UserAgent)
 	m.Device = cmp.Or(m.Device, strings.Trim(browser+", "+system, ", "))
-	m.Name, m.Detail, m.Place = cmp.Or(m.Name, name(user)), cmp.Or(m.Detail, e.Detail), cmp.Or(m.Place, from.IP)
+	m.Name, m.Detail = cmp.Or(m.Name, name(user)), cmp.Or(m.Detail, e.Detail)
+	if m.Place == "" {
+		m.Place, m.Near = from.IP, templates.PlaceView(l.o.Places.Near(from.IP, cmp.Or(user.Locale, l.o.Language)))
+	}
 	if m.Kind == templates.MailEmailChanged {
 		m.Address = cmp.Or(m.Address, e.Detail)
 	}
 	if m.When.IsZero() {
 		m.When = now
 	}
+	l.link(ctx, user, e, &m)
 	if err := l.o.Mailer.Send(ctx, to, user.Locale, m); err != nil && !errors.Is(err, mail.ErrOff) {
 		l.o.Log.ErrorContext(ctx, "a mail is lost", "event", e.Kind, "subject", user.Subject, "cause", err.Error())
 	}
+}
+
+// link gives a message its link that takes back what it tells of. Without it the message goes all the same: what it tells of has happened.
+func (l *Log) link(ctx context.Context, user *storage.User, e Event, m *templates.Mail) {
+	if e.Undo == nil || e.Undo.EmailKey == "" || l.o.Tickets == nil {
+		return
+	}
+	link, err := l.o.Tickets.Issue(ctx, *e.Undo)
+	if err != nil {
+		l.o.Log.ErrorContext(ctx, "a mail has no link", "event", e.Kind, "subject", user.Subject, "cause", err.Error())
+		return
+	}
+	m.Link, m.Life = link, l.o.Tickets.Life(e.Undo.Kind)
 }
 
 // name is what the person is called.

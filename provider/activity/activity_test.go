@@ -139,6 +139,42 @@ func TestSignInSendsMailOnlyIfTheFeatureSaysSo(t *testing.T) {
 	}
 }
 
+// desk makes links.
+type desk struct{ made []storage.Ticket }
+
+func (d *desk) Issue(_ context.Context, t storage.Ticket) (string, error) {
+	d.made = append(d.made, t)
+	return "https://id.example/recovery/not-me?token=x", nil
+}
+
+func (*desk) Life(storage.TicketKind) time.Duration { return time.Hour }
+
+func TestLinkThatUndoesIsMadeOnlyForAMailThatIsSent(t *testing.T) {
+	s, d := newStage(t), &desk{}
+	s.log.o.Tickets = d
+	undo := Undo(s.user, now.Add(-time.Minute))
+	s.log.Note(t.Context(), Where{}, s.user, Event{Kind: LoginOK, Undo: undo})
+	s.post.off = true
+	s.log.Note(t.Context(), Where{}, s.user, Event{Kind: PasswordChanged, Undo: undo})
+	s.post.off = false
+	s.user.EmailVerified = false
+	s.log.Note(t.Context(), Where{}, s.user, Event{Kind: PasswordChanged, Undo: undo})
+	s.user.EmailVerified = true
+	if len(d.made) != 0 || len(s.post.mails) != 0 {
+		t.Fatalf("%d links, %d mails", len(d.made), len(s.post.mails))
+	}
+	s.log.Note(t.Context(), Where{}, s.user, Event{Kind: PasswordChanged, Undo: undo})
+	if len(d.made) != 1 || len(s.post.mails) != 1 || s.post.mails[0].mail.Link == "" || s.post.mails[0].mail.Life != time.Hour {
+		t.Fatalf("%d links, mails %+v", len(d.made), s.post.mails)
+	}
+	if got := Since(&storage.Ticket{Created: now, Data: d.made[0].Data}); d.made[0].Kind != storage.TicketRevert || !got.Equal(now.Add(-time.Minute)) {
+		t.Errorf("a link of kind %s since %v", d.made[0].Kind, got)
+	}
+	if got := Since(&storage.Ticket{Created: now.Add(-time.Hour), Data: d.made[0].Data}); !got.Equal(now.Add(-time.Hour)) {
+		t.Errorf("a link goes back to %v, after it was made", got)
+	}
+}
+
 func TestAddressThatNobodyProvedGetsNoMail(t *testing.T) {
 	s := newStage(t)
 	s.user.EmailVerified = false

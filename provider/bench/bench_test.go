@@ -49,7 +49,7 @@ func run(t *testing.T, o Options) *Report {
 
 func TestEveryOperationIsDrivenAndMeasured(t *testing.T) {
 	o := options(rptest.New(t))
-	o.Server, o.Bare, o.Duration = []int{os.Getpid()}, []string{os.Args[0], "serve-bare"}, 300*time.Millisecond
+	o.Server, o.Bare, o.Duration = []int{os.Getpid()}, []string{os.Args[0], "serve-bare"}, time.Second
 	var told []string
 	o.Progress = func(r Result) { told = append(told, r.Operation) }
 	report := run(t, o)

@@ -147,10 +147,12 @@ func checkText(name, text string, form func(string) error) error {
 	case strings.TrimSpace(text) == "":
 		return fmt.Errorf("%s is empty; leave it out if the user has none", name)
 	}
-	for _, r := range text {
-		if unicode.IsControl(r) && !(slices.Contains(manyLines, name) && (r == '\n' || r == '\r')) {
-			return fmt.Errorf("%s holds a control character (%U); remove it", name, r)
-		}
+	line := text
+	if slices.Contains(manyLines, name) {
+		line = strings.NewReplacer("\r", "", "\n", "").Replace(text)
+	}
+	if r, hidden := Hidden(line); hidden {
+		return fmt.Errorf("%s holds a control or formatting character (%U); remove it", name, r)
 	}
 	if form == nil {
 		return nil

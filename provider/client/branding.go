@@ -9,7 +9,7 @@ import (
 )
 
 // checkBranding refuses looks that pages could not show.
-func checkBranding(b *storage.Branding) error {
+func (r Rules) checkBranding(b *storage.Branding) error {
 	if b == nil {
 		return nil
 	}
@@ -19,8 +19,8 @@ func checkBranding(b *storage.Branding) error {
 	if err := (templates.Theme{Accent: b.Accent, Dark: b.AccentDark}).Check(); err != nil {
 		return refuse("branding", "its "+err.Error())
 	}
-	if b.LogoURL != "" && !link(b.LogoURL, "https") {
-		return refuse("branding", "its logo_url is neither a path on this server nor an https URL")
+	if b.LogoURL != "" && !r.ownImage(b.LogoURL) {
+		return refuse("branding", "its logo_url is neither a path on this server nor an https URL with the host of the issuer, and pages load no images from elsewhere")
 	}
 	for name, address := range map[string]string{"privacy_url": b.PrivacyURL, "terms_url": b.TermsURL, "support_url": b.SupportURL} {
 		if address != "" && !link(address, "https") && !(name == "support_url" && strings.HasPrefix(address, "mailto:")) {
@@ -28,6 +28,12 @@ func checkBranding(b *storage.Branding) error {
 		}
 	}
 	return nil
+}
+
+// ownImage tells whether pages may load an image from an address.
+func (r Rules) ownImage(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && link(address, "https") && (u.Scheme == "" || r.ImageHost != "" && u.Host == r.ImageHost)
 }
 
 // link tells whether an address is a path on this server or a URL of the scheme.

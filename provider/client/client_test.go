@@ -228,7 +228,7 @@ func TestViewAppliesToTheSameClient(t *testing.T) {
 		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials", "implicit"}, ResponseTypes: []string{"code", "code id_token"}, Scope: "openid custom:any photos", AuthMethod: "private_key_jwt",
 		AuthSigningAlg: "ES256", ApplicationType: "web", JWKS: keySet(ecKey), IDTokenAlg: "ES256", DefaultMaxAge: &age, RequireAuthTime: true, Profile: "compatible", AccessTokenFormat: "opaque",
 		AccessTokenAlg: "RS256", Audience: []string{"https://api.example"}, AccessTokenLifetime: 60, IDTokenLifetime: 61, RefreshIdleLifetime: 62, RefreshAbsoluteLifetime: 63,
-		Branding: &storage.Branding{Name: "Shop", Accent: "#8a1c5b"}, Upstream: "corp", FirstParty: true, Disabled: true, SoftwareID: "4NRB1-0XZABZI9E6-5SM3R", SoftwareVersion: "2.1", SubjectType: "pairwise", SectorIdentifierURI: "https://shop.example/sector.json",
+		Branding: &storage.Branding{Name: "Shop", Accent: "#8a1c5b"}, Upstream: "corp", FirstParty: true, Disabled: true, SignUp: SignUpInvite, RequireMFA: true, SoftwareID: "4NRB1-0XZABZI9E6-5SM3R", SoftwareVersion: "2.1", SubjectType: "pairwise", SectorIdentifierURI: "https://shop.example/sector.json",
 		UserinfoAlg: "RS256", DefaultACR: []string{"2"}, InitiateLoginURI: "https://shop.example/login?x=1", RequestURIs: []string{"https://shop.example/request.jwt#hash"}, RequestObjectAlg: "ES256",
 		RequireSignedRequestObject: true, RequirePAR: true, BackchannelLogoutURI: "https://shop.example/logout?by=op", BackchannelSessionRequired: true,
 		FrontchannelLogoutURI: "https://shop.example/logout", FrontchannelSessionRequired: true,

@@ -75,11 +75,14 @@ type Metadata struct {
 	IDTokenLifetime         int64 `json:"id_token_lifetime,omitempty"`
 	RefreshIdleLifetime     int64 `json:"refresh_token_idle_lifetime,omitempty"`
 	RefreshAbsoluteLifetime int64 `json:"refresh_token_absolute_lifetime,omitempty"`
-	// Upstream is the id of the sign-in provider that its users are sent to without a question. It, FirstParty, Disabled and Branding count only if Rules.Operator is set.
+	// Upstream is the id of the sign-in provider that its users are sent to without a question. It and what follows count only if Rules.Operator is set.
 	Upstream   string `json:"upstream,omitempty"`
 	FirstParty bool   `json:"first_party,omitempty"`
 	Disabled   bool   `json:"disabled,omitempty"`
-	// Branding is how pages look for people on their way to the client; operators alone set it.
+	// SignUp is off, open or invite: who may make an account on the way to the client; empty: as configured. RequireMFA asks everybody on the way there for a second factor.
+	SignUp     string `json:"sign_up,omitempty"`
+	RequireMFA bool   `json:"require_mfa,omitempty"`
+	// Branding is how pages look for people on their way to the client.
 	Branding *storage.Branding `json:"branding,omitempty"`
 }
 
@@ -155,7 +158,7 @@ func View(c *storage.Client, secret string) Metadata {
 		Profile: c.Profile, AccessTokenFormat: c.AccessToken, AccessTokenAlg: c.AccessTokenAlg, Audience: c.Audience,
 		AccessTokenLifetime: seconds(c.Lifetimes.AccessToken), IDTokenLifetime: seconds(c.Lifetimes.IDToken),
 		RefreshIdleLifetime: seconds(c.Lifetimes.RefreshIdle), RefreshAbsoluteLifetime: seconds(c.Lifetimes.RefreshAbsolute),
-		Upstream: c.Upstream, FirstParty: c.FirstParty, Disabled: c.Disabled, Branding: c.Branding,
+		Upstream: c.Upstream, FirstParty: c.FirstParty, Disabled: c.Disabled, SignUp: c.SignUp, RequireMFA: c.RequireMFA, Branding: c.Branding,
 	}
 	if !c.Created.IsZero() {
 		m.ClientIDIssuedAt = c.Created.Unix()

@@ -295,3 +295,54 @@ func TestDecodeLeavesTheClientAlone(t *testing.T) {
 		t.Errorf("decoding over a view changed the client: %+v", c)
 	}
 }
+
+// What an operator says of the people of a client: it is stored, shown, kept by a change of something else, and taken back; and a client that registers itself says nothing of it.
+func TestOperatorsSayWhoMakesAccountsAndWhoNeedsASecondFactor(t *testing.T) {
+	wish := func(text string) Metadata {
+		m := web()
+		if unknown, err := Decode([]byte(text), &m); err != nil || len(unknown) != 0 {
+			t.Fatalf("%s: unknown %v, %v", text, unknown, err)
+		}
+		return m
+	}
+	for _, mode := range []string{SignUpOff, SignUpOpen, SignUpInvite} {
+		c := apply(t, operator(), wish(`{"sign_up":"`+mode+`","require_mfa":true}`))
+		if c.SignUp != mode || !c.RequireMFA {
+			t.Errorf("%s: %+v", mode, c)
+		}
+		if again := View(c, ""); again.SignUp != mode || !again.RequireMFA {
+			t.Errorf("%s is not shown: %+v", mode, again)
+		}
+		if err := operator().Apply(c, web()); err != nil || c.SignUp != "" || c.RequireMFA {
+			t.Errorf("%s is not taken back: %+v, %v", mode, c, err)
+		}
+	}
+	if refused := refusal(t, operator(), wish(`{"sign_up":"closed"}`)); refused.Field != "sign_up" {
+		t.Errorf("refusal = %+v", refused)
+	}
+	c := apply(t, operator(), wish(`{"sign_up":"off","require_mfa":true}`))
+	dynamic := operator()
+	dynamic.Operator = false
+	if err := dynamic.Apply(c, wish(`{"sign_up":"open","require_mfa":false}`)); err != nil || c.SignUp != SignUpOff || !c.RequireMFA {
+		t.Errorf("a client changed what the operator said: %+v, %v", c, err)
+	}
+}
+
+// Pages load no images from elsewhere, so a logo that is somewhere else would be a hole on every page.
+func TestLogoOfABrandingIsOfThisServer(t *testing.T) {
+	rules := operator()
+	rules.ImageHost = "id.example"
+	for logo, taken := range map[string]bool{
+		"/brand/books.svg": true, "https://id.example/brand/books.svg": true, "https://cdn.example/books.svg": false, "https://id.example:8443/books.svg": false, "http://id.example/books.svg": false,
+		"//id.example/books.svg": false, "https://id.example@cdn.example/books.svg": false, "https://u@id.example/books.svg": false, "books.svg": false, "javascript:alert(1)": false, "data:image/png;base64,AA": false,
+	} {
+		m := web(func(m *Metadata) { m.Branding = &storage.Branding{LogoURL: logo} })
+		var refused *MetadataError
+		if err := rules.Apply(&storage.Client{}, m); (err == nil) != taken || err != nil && (!errors.As(err, &refused) || refused.Field != "branding") {
+			t.Errorf("%s: %v", logo, err)
+		}
+	}
+	if refused := refusal(t, operator(), web(func(m *Metadata) { m.Branding = &storage.Branding{LogoURL: "https://id.example/books.svg"} })); refused.Field != "branding" {
+		t.Errorf("a server without https: %+v", refused)
+	}
+}

@@ -26,6 +26,8 @@ type Rules struct {
 	UnsignedRequestObjects, UnsignedIDTokens bool
 	// KnownScopes are the scopes that the server gives a meaning to, beside those of Resources: openid, profile, email, address, phone, offline_access.
 	KnownScopes []string
+	// ImageHost is the host of an https issuer: beside paths on this server, pages load images from there alone.
+	ImageHost string
 	// CheckURL says what keeps the server from ever fetching or posting to a URL, without asking the network (outbound.Client.CheckURL); its error reads on from
 	// the name of a field. Nil means https, or http on a loopback host.
 	CheckURL func(url string) error
@@ -86,12 +88,16 @@ func (r Rules) applyIdentity(c *storage.Client, m *Metadata) error {
 		return refuse("client_id", "it cannot change; leave it out or send "+shown(c.ID))
 	}
 	if r.Operator {
-		c.FirstParty, c.Disabled = m.FirstParty, m.Disabled
+		c.FirstParty, c.Disabled, c.RequireMFA = m.FirstParty, m.Disabled, m.RequireMFA
+		if !slices.Contains([]string{"", SignUpOff, SignUpOpen, SignUpInvite}, m.SignUp) {
+			return refuse("sign_up", "write off, open or invite, or leave it out to have it as configured")
+		}
+		c.SignUp = m.SignUp
 		if len(m.Upstream) > 32 {
 			return refuse("upstream", "name a sign-in provider of the configuration by its id")
 		}
 		c.Upstream = m.Upstream
-		if err := checkBranding(m.Branding); err != nil {
+		if err := r.checkBranding(m.Branding); err != nil {
 			return err
 		}
 		c.Branding = m.Branding

@@ -27,6 +27,8 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 type Clients interface {
 	// Copied returns the process's copy of a client, nil if it has none that may be used.
 	Copied(id string) *storage.Client
+	// Outdated tells, without reading it, whether a client in the store is another one than the copy c, nil for no copy. storage.ErrNotFound.
+	Outdated(ctx context.Context, id string, c *storage.Client) (bool, error)
 	// ReadClient reads a client from the store.
 	ReadClient(ctx context.Context, id string) (*storage.Client, error)
 }
@@ -119,18 +121,25 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, form 
 }
 
 // caller returns the client that a request claims to come from, and whether its secret proves that. A client that is unknown or disabled is replaced by a
-// decoy. Every failure costs the same (ruling 27): a comparison with the copy or the decoy, and a read, which also finds a secret that another process
-// has just set.
+// decoy. Every failure costs the same (ruling 27): a comparison with the copy or the decoy, and a small read, which also tells of a secret that another
+// process has just set. The client itself is read only then, because the time of reading it would tell that there is one.
 func (a *Authenticator) caller(ctx context.Context, sent credentials) (c *storage.Client, proven bool, err error) {
-	known := a.Clients.Copied(sent.clientID)
-	if known == nil || known.Disabled {
-		known = decoy
+	copied, known := a.Clients.Copied(sent.clientID), decoy
+	if copied != nil && !copied.Disabled {
+		known = copied
 	}
 	if !usesSecret(known) {
 		return known, false, nil
 	}
 	if proven, err = client.CheckSecret(ctx, known, sent.secret, a.Now()); proven || err != nil {
 		return known, proven, err
+	}
+	outdated, err := a.Clients.Outdated(ctx, sent.clientID, copied)
+	if err == nil && !outdated || errors.Is(err, storage.ErrNotFound) {
+		return decoy, false, nil
+	}
+	if err != nil {
+		return nil, false, err
 	}
 	c, err = a.Clients.ReadClient(ctx, sent.clientID)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && c.Disabled {

@@ -120,6 +120,7 @@ func (c *Consent) load(r *http.Request, id string) (*pending, error) {
 	web.Annotate(r, "client", client.ID)
 	web.SetClient(r, client)
 	web.SetLang(r, flow.Params.Get("ui_locales"))
+	web.SetUserLang(r, current.User.Locale)
 	resources := slices.DeleteFunc(slices.Clone(flow.Params["resource"]), func(uri string) bool { return !slices.Contains(client.Audience, uri) })
 	slices.Sort(resources)
 	return &pending{flow: flow, current: current, client: client, scopes: request.Asked(client, flow.Params), resources: slices.Compact(resources)}, nil
@@ -167,6 +168,14 @@ func (c *Consent) back(w http.ResponseWriter, r *http.Request, id string) error 
 
 // leave answers an interaction that has nothing to decide here, without a word on what it was.
 func (c *Consent) leave(w http.ResponseWriter, r *http.Request, id string, err error) error {
+	if errors.Is(err, storage.ErrNotFound) {
+		binder, _ := web.BinderOf(r)
+		if _, late := c.Flows.Late(r.Context(), id, binder); late == nil {
+			err = nil // it only took too long: it begins anew there
+		} else if !errors.Is(late, storage.ErrNotFound) {
+			return late
+		}
+	}
 	switch {
 	case err == nil:
 		return c.back(w, r, id)

@@ -92,7 +92,7 @@ func (h *house) app(u *storage.User) credentialtest.App {
 	e, err := h.totp.Begin(u.Subject, u.Username)
 	h.must(err)
 	app := credentialtest.App{Secret: e.Secret}
-	_, err = h.totp.Finish(h.Context(), u.Subject, e.Sealed, app.Code(h.now()), "My phone")
+	_, err = h.totp.Finish(h.Context(), u, e.Sealed, app.Code(h.now()), "My phone")
 	h.must(err)
 	h.wait(time.Minute)
 	return app
@@ -150,15 +150,15 @@ func TestRow153TheCodeThatEnrolsIsUsed(t *testing.T) {
 	e, err := h.totp.Begin(h.alice.Subject, "alice")
 	h.must(err)
 	code := credentialtest.App{Secret: e.Secret}.Code(h.now())
-	if _, err := h.totp.Finish(t.Context(), h.bob.Subject, e.Sealed, code, ""); !errors.Is(err, credential.ErrStale) {
+	if _, err := h.totp.Finish(t.Context(), h.bob, e.Sealed, code, ""); !errors.Is(err, credential.ErrStale) {
 		t.Errorf("bob finished what alice began: %v", err)
 	}
-	if _, err := h.totp.Finish(t.Context(), h.alice.Subject, e.Sealed, "000000", ""); !errors.Is(err, credential.ErrCode) {
+	if _, err := h.totp.Finish(t.Context(), h.alice, e.Sealed, "000000", ""); !errors.Is(err, credential.ErrCode) {
 		t.Errorf("a wrong code enrols: %v", err)
 	}
-	_, err = h.totp.Finish(t.Context(), h.alice.Subject, e.Sealed, code, "")
+	_, err = h.totp.Finish(t.Context(), h.alice, e.Sealed, code, "")
 	h.must(err)
-	if _, err := h.totp.Finish(t.Context(), h.alice.Subject, e.Sealed, code, ""); !errors.Is(err, credential.ErrStale) {
+	if _, err := h.totp.Finish(t.Context(), h.alice, e.Sealed, code, ""); !errors.Is(err, credential.ErrStale) {
 		t.Errorf("one enrolment made two factors: %v", err)
 	}
 	if _, err := h.totp.Verify(t.Context(), h.factors(h.alice), code); !errors.Is(err, credential.ErrUsed) {
@@ -223,9 +223,9 @@ func TestASeedMovedToAnotherRowDoesNotOpen(t *testing.T) {
 
 func TestRow158RecoveryCodesWorkOnceForTheirUser(t *testing.T) {
 	h := newHouse(t)
-	first, err := h.codes.Generate(t.Context(), h.alice.Subject)
+	first, err := h.codes.Generate(t.Context(), h.alice)
 	h.must(err)
-	codes, err := h.codes.Generate(t.Context(), h.alice.Subject)
+	codes, err := h.codes.Generate(t.Context(), h.alice)
 	h.must(err)
 	if len(codes) != 10 || len(strings.ReplaceAll(codes[0], "-", "")) != 16 {
 		t.Fatalf("codes %q", codes)
@@ -265,11 +265,11 @@ func TestRow158RecoveryCodesWorkOnceForTheirUser(t *testing.T) {
 }
 
 // passkey registers one.
-func (h *house) passkey(u *storage.User, a *credentialtest.Authenticator) *storage.Factor {
+func (h *house) passkey(u *storage.User, a *credentialtest.Authenticator, changes ...func(*credentialtest.Answer)) *storage.Factor {
 	h.Helper()
 	c, err := h.passkeys.BeginRegistration(h.Context(), u, "bind")
 	h.must(err)
-	f, err := h.passkeys.FinishRegistration(h.Context(), u, "bind", c.Sealed, a.Create(c.Options), "")
+	f, err := h.passkeys.FinishRegistration(h.Context(), u, "bind", c.Sealed, a.Create(c.Options, changes...), "")
 	h.must(err)
 	return f
 }
@@ -298,10 +298,66 @@ func TestPasskeySignsInWithoutAName(t *testing.T) {
 	}
 }
 
+// What signs in alone is a passkey: the authenticator verified the person, and finds the credential by itself. Anything else is a second factor only.
+func TestOnlyWhatSignsInAloneIsAPasskey(t *testing.T) {
+	h := newHouse(t)
+	found, lost := credentialtest.Discoverable(true), credentialtest.Discoverable(false)
+	for name, c := range map[string]struct {
+		changes []func(*credentialtest.Answer)
+		want    storage.FactorKind
+	}{
+		"verified, nothing told":         {nil, storage.FactorPasskey},
+		"verified, told without rk":      {[]func(*credentialtest.Answer){func(x *credentialtest.Answer) { x.Extensions["credProps"] = map[string]any{} }}, storage.FactorPasskey},
+		"verified and discoverable":      {[]func(*credentialtest.Answer){found}, storage.FactorPasskey},
+		"verified, not discoverable":     {[]func(*credentialtest.Answer){lost}, storage.FactorKey},
+		"not verified, nothing told":     {[]func(*credentialtest.Answer){credentialtest.Unverified}, storage.FactorKey},
+		"not verified, but discoverable": {[]func(*credentialtest.Answer){credentialtest.Unverified, found}, storage.FactorKey},
+		"neither":                        {[]func(*credentialtest.Answer){credentialtest.Unverified, lost}, storage.FactorKey},
+	} {
+		f := h.passkey(h.alice, credentialtest.New(t, origin), c.changes...)
+		wantName := map[storage.FactorKind]string{storage.FactorPasskey: "Passkey", storage.FactorKey: "Security key"}[c.want]
+		if f.Kind != c.want || f.Name != wantName {
+			t.Errorf("%s: a %s named %q", name, f.Kind, f.Name)
+		}
+	}
+}
+
+// A security key is asked for, counts and is told after a first factor as a passkey is, and a copy of it is noticed. One that verifies the person by now may sign in alone, too.
+func TestKeyIsASecondFactor(t *testing.T) {
+	h := newHouse(t)
+	a := credentialtest.New(t, origin)
+	f := h.passkey(h.alice, a, credentialtest.Unverified)
+	answers := func(changes ...func(*credentialtest.Answer)) (*credential.Assertion, error) {
+		c, err := h.passkeys.BeginFactor(t.Context(), h.alice, "bind")
+		h.must(err)
+		if !strings.Contains(string(c.Options), f.CredentialID) {
+			t.Errorf("the key is not asked for: %s", c.Options)
+		}
+		return h.passkeys.FinishFactor(t.Context(), h.alice, "bind", c.Sealed, a.Get(c.Options, changes...))
+	}
+	got, err := answers(credentialtest.Unverified)
+	h.must(err)
+	if got.Factor.ID != f.ID || got.Verified || fmt.Sprint(got.AMR()) != "[hwk user]" {
+		t.Errorf("%+v by %v", got, got.AMR())
+	}
+	if used := h.factors(h.alice)[0]; used.Kind != storage.FactorKey || used.Counter != 1 || used.LastUsed.IsZero() {
+		t.Errorf("the use was not noted: %+v", used)
+	}
+	if _, err := answers(func(x *credentialtest.Answer) { x.Counter = 1 }); !errors.Is(err, credential.ErrCloned) {
+		t.Errorf("a copy: %v", err)
+	}
+	alone, err := h.signIn(a)
+	h.must(err)
+	if alone.User.Subject != h.alice.Subject || !alone.Verified {
+		t.Errorf("%+v", alone)
+	}
+}
+
 func TestPasskeyOptionsAskForWhatIsAllowed(t *testing.T) {
 	h := newHouse(t)
 	a := credentialtest.New(t, origin)
 	h.passkey(h.alice, a)
+	h.passkey(h.alice, a, credentialtest.Unverified)
 	c, err := h.passkeys.BeginRegistration(t.Context(), h.alice, "b")
 	h.must(err)
 	var o struct {
@@ -309,12 +365,13 @@ func TestPasskeyOptionsAskForWhatIsAllowed(t *testing.T) {
 		Attestation            string
 		AuthenticatorSelection struct{ ResidentKey, UserVerification string }
 		ExcludeCredentials     []struct{ ID string }
+		Extensions             struct{ CredProps bool }
 		PubKeyCredParams       []struct{ Alg int }
 		Timeout                int
 	}
 	h.must(json.Unmarshal(c.Options, &o))
 	if o.RP.ID != "id.example" || o.Attestation != "none" && o.Attestation != "" || o.AuthenticatorSelection.ResidentKey != "preferred" || o.AuthenticatorSelection.UserVerification != "preferred" ||
-		len(o.ExcludeCredentials) != 1 || fmt.Sprint(o.PubKeyCredParams) != "[{-7} {-8} {-257}]" || o.Timeout != 180_000 {
+		len(o.ExcludeCredentials) != 2 || !o.Extensions.CredProps || fmt.Sprint(o.PubKeyCredParams) != "[{-7} {-8} {-257}]" || o.Timeout != 180_000 {
 		t.Errorf("options %s", c.Options)
 	}
 }
@@ -439,6 +496,12 @@ func TestRow164TheUserIsWhomTheCredentialIsStoredFor(t *testing.T) {
 	h.passkey(h.bob, stolen)
 	if _, err := h.passkeys.FinishFactor(t.Context(), h.alice, "bind", c.Sealed, stolen.Get(c.Options)); !errors.Is(err, credential.ErrPasskey) {
 		t.Errorf("bob's passkey as alice's second factor: %v", err)
+	}
+	c, err = h.passkeys.BeginFactor(t.Context(), h.alice, "bind")
+	h.must(err)
+	anonymous := func(x *credentialtest.Answer) { x.Handle = nil } // as security keys answer
+	if _, err := h.passkeys.FinishFactor(t.Context(), h.alice, "bind", c.Sealed, stolen.Get(c.Options, anonymous)); !errors.Is(err, credential.ErrPasskey) {
+		t.Errorf("bob's security key as alice's second factor: %v", err)
 	}
 	c, err = h.passkeys.BeginFactor(t.Context(), h.alice, "bind")
 	h.must(err)

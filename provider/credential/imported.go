@@ -44,6 +44,7 @@ type foreign func(password []byte) bool
 // successful sign-in.
 func Imported(hash string) (encoded string, err error) {
 	scheme := schemeImported
+	_, valid := validBcrypt(hash)
 	switch {
 	case strings.HasPrefix(hash, "$argon2id$"):
 		_, err = parseArgon2(hash)
@@ -54,7 +55,7 @@ func Imported(hash string) (encoded string, err error) {
 	case strings.HasPrefix(hash, "$pbkdf2") || strings.HasPrefix(hash, "pbkdf2_"):
 		_, err = parsePBKDF2(hash)
 		scheme = schemePBKDF2
-	case !validBcrypt(hash):
+	case !valid:
 		err = fmt.Errorf("not a hash known here: bcrypt ($2a$, $2b$ or $2y$, cost %d to %d), $argon2id$, $scrypt$, $pbkdf2-sha256$, $pbkdf2-sha512$, $pbkdf2$ or pbkdf2_sha256$", bcrypt.MinCost, maxCost)
 	}
 	if err != nil {

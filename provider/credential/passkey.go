@@ -26,8 +26,8 @@ const (
 	// challengeLife is how long a challenge may be answered.
 	challengeLife  = 3 * time.Minute
 	userHandleName = "webauthn-user-handle"
-	// maxResponse is the longest answer of a browser that is read, in bytes.
-	maxResponse = 32 << 10
+	// maxResponse is the longest answer of a browser that is read, in bytes: what a form may carry.
+	maxResponse = 16 << 10
 )
 
 var (
@@ -35,7 +35,7 @@ var (
 	ErrPasskey = errors.New("the passkey was not accepted")
 	// ErrCloned is ErrPasskey for a key that cannot be copied whose counter went back: there are two of it.
 	ErrCloned = fmt.Errorf("%w: its signature counter went back", ErrPasskey)
-	// ErrNoFactor says that the user has no passkey to be asked for.
+	// ErrNoFactor says that the user has no passkey or security key to be asked for.
 	ErrNoFactor = errors.New("there is no such factor")
 )
 
@@ -59,11 +59,12 @@ type PasskeyOptions struct {
 	Now func() time.Time
 }
 
-// Passkeys registers passkeys and checks their answers. It is safe for concurrent use.
+// Passkeys registers passkeys and security keys and checks their answers. It is safe for concurrent use.
 type Passkeys struct {
 	PasskeyOptions
 	party  *webauthn.WebAuthn
 	handle []byte
+	decoy  *storage.Factor // stands for credentials that nobody has
 }
 
 // PasskeysWork tells whether browsers take passkeys for an issuer: they need a domain, not an address.
@@ -88,7 +89,7 @@ func NewPasskeys(ctx context.Context, o PasskeyOptions) (*Passkeys, error) {
 	party, err := webauthn.New(&webauthn.Config{
 		RPID: issuer.Hostname(), RPDisplayName: o.Name, RPOrigins: []string{issuer.Scheme + "://" + issuer.Host}, AttestationPreference: protocol.PreferNoAttestation,
 		AuthenticatorSelection: protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementPreferred, UserVerification: protocol.VerificationPreferred},
-		// Password managers answer for extensions that nobody asked for. We use none.
+		// Password managers answer for extensions that nobody asked for. We use credProps alone, which decides nothing but what a new credential is called and whether it is a way in.
 		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
 		Timeouts: webauthn.TimeoutsConfig{
 			Login: webauthn.TimeoutConfig{Timeout: challengeLife, TimeoutUVD: challengeLife}, Registration: webauthn.TimeoutConfig{Timeout: challengeLife, TimeoutUVD: challengeLife},
@@ -101,7 +102,11 @@ func NewPasskeys(ctx context.Context, o PasskeyOptions) (*Passkeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Passkeys{PasskeyOptions: o, party: party, handle: handle}, nil
+	decoy, err := newDecoy()
+	if err != nil {
+		return nil, err
+	}
+	return &Passkeys{PasskeyOptions: o, party: party, handle: handle, decoy: decoy}, nil
 }
 
 // Ceremony is a question to an authenticator. Options go to the browser's navigator.credentials; the page carries Sealed back with the answer.
@@ -192,13 +197,13 @@ func (a *account) WebAuthnDisplayName() string {
 	return a.WebAuthnName()
 }
 
-// account collects the user's passkeys among factors. The handle is an HMAC of the subject: as random to others as the subject, which is never reused, and nothing more to store.
+// account collects the user's passkeys and security keys among factors. The handle is an HMAC of the subject: as random to others as the subject, which is never reused, and nothing more to store.
 func (p *Passkeys) account(user *storage.User, factors []*storage.Factor) (*account, error) {
 	mac := hmac.New(sha256.New, p.handle)
 	mac.Write([]byte(user.Subject))
 	a := &account{handle: mac.Sum(nil), user: user}
 	for _, f := range factors {
-		if f.Kind != storage.FactorPasskey {
+		if !f.Kind.HasCredential() {
 			continue
 		}
 		var c webauthn.Credential
@@ -211,7 +216,7 @@ func (p *Passkeys) account(user *storage.User, factors []*storage.Factor) (*acco
 	return a, nil
 }
 
-// BeginRegistration asks for a new passkey; those that the user has are excluded.
+// BeginRegistration asks for a new passkey; what the user has is excluded. The browser is asked to tell what it made.
 func (p *Passkeys) BeginRegistration(ctx context.Context, user *storage.User, bind string) (*Ceremony, error) {
 	a, err := p.accountOf(ctx, user)
 	if err != nil {
@@ -225,14 +230,14 @@ func (p *Passkeys) BeginRegistration(ctx context.Context, user *storage.User, bi
 	for _, alg := range []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgES256, webauthncose.AlgEdDSA, webauthncose.AlgRS256} {
 		algorithms = append(algorithms, protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: alg})
 	}
-	creation, session, err := p.party.BeginRegistration(a, webauthn.WithExclusions(exclude), webauthn.WithCredentialParameters(algorithms))
+	creation, session, err := p.party.BeginRegistration(a, webauthn.WithExclusions(exclude), webauthn.WithCredentialParameters(algorithms), webauthn.WithExtensions(webauthn.WithExtensionCredProps()))
 	if err != nil {
 		return nil, fmt.Errorf("begin passkey registration: %w", err)
 	}
 	return p.ceremony(forRegistration, bind, user.Subject, creation.Response, session)
 }
 
-// FinishRegistration stores the passkey that the browser made. ErrStale, ErrPasskey; ExistsError{"credential"|"factors"}.
+// FinishRegistration stores the passkey that the browser made, as a security key if it cannot sign in alone. The user is as proven: storage.ErrNotFound if that holds no more. ErrStale, ErrPasskey; ExistsError{"credential"|"factors"}.
 func (p *Passkeys) FinishRegistration(ctx context.Context, user *storage.User, bind, sealed, response, name string) (*storage.Factor, error) {
 	c, err := p.take(ctx, forRegistration, bind, user.Subject, sealed)
 	if err != nil {
@@ -258,14 +263,24 @@ func (p *Passkeys) FinishRegistration(ctx context.Context, user *storage.User, b
 	if err != nil {
 		return nil, fmt.Errorf("write passkey: %w", err)
 	}
+	kind, called := kindOf(made)
 	f := &storage.Factor{
-		ID: newFactorID(), Subject: user.Subject, Kind: storage.FactorPasskey, Name: FactorName(name, "Passkey"), CredentialID: base64.RawURLEncoding.EncodeToString(made.ID), Data: data,
+		ID: newFactorID(), Subject: user.Subject, Kind: kind, Name: FactorName(name, called), CredentialID: base64.RawURLEncoding.EncodeToString(made.ID), Data: data,
 		Counter: int64(made.Authenticator.SignCount), Created: p.Now().UTC().Truncate(time.Microsecond),
 	}
-	if err := p.Store.CreateFactor(ctx, f); err != nil {
+	if err := p.Store.CreateFactor(ctx, f, user.Epoch); err != nil {
 		return nil, fmt.Errorf("store passkey: %w", err)
 	}
 	return f, nil
+}
+
+// kindOf tells what a new credential is, and what it is called if its owner does not say. A sign-in by it alone names nobody and takes no answer without verification: it needs an authenticator that
+// finds the credential by itself (Web Authentication section 10.1.3) and that verifies the person. Browsers that say nothing of the first are taken to make what was asked for, where the second holds.
+func kindOf(made *webauthn.Credential) (kind storage.FactorKind, called string) {
+	if rk := made.Extensions.RK; made.Flags.UserVerified && (rk == nil || *rk) {
+		return storage.FactorPasskey, "Passkey"
+	}
+	return storage.FactorKey, "Security key"
 }
 
 // BeginSignIn asks for a passkey of anybody.
@@ -287,7 +302,7 @@ func (p *Passkeys) FinishSignIn(ctx context.Context, bind, sealed, response stri
 	return p.finish(ctx, c, response)
 }
 
-// BeginFactor asks for one of a user's passkeys, after another factor. ErrNoFactor if there is none.
+// BeginFactor asks for one of a user's passkeys and security keys, after another factor. ErrNoFactor if there is none.
 func (p *Passkeys) BeginFactor(ctx context.Context, user *storage.User, bind string) (*Ceremony, error) {
 	a, err := p.accountOf(ctx, user)
 	if err != nil {
@@ -303,7 +318,7 @@ func (p *Passkeys) BeginFactor(ctx context.Context, user *storage.User, bind str
 	return p.ceremony(forFactor, bind, user.Subject, assertion.Response, session)
 }
 
-// FinishFactor is FinishSignIn for a passkey of BeginFactor, which must be the user's.
+// FinishFactor is FinishSignIn for an answer to BeginFactor, which must be the user's.
 func (p *Passkeys) FinishFactor(ctx context.Context, user *storage.User, bind, sealed, response string) (*Assertion, error) {
 	c, err := p.take(ctx, forFactor, bind, user.Subject, sealed)
 	if err != nil {

@@ -69,6 +69,7 @@ type Passwords struct {
 	dummy     []byte
 	pepper    atomic.Pointer[pepper]
 	hashes    atomic.Int64
+	rounds    atomic.Int64
 }
 
 // pepper is a key outside the table of passwords: who steals only that cannot even guess.
@@ -125,7 +126,7 @@ func (p *Passwords) Hash(ctx context.Context, password string) (encoded string, 
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
-	p.hashes.Add(1)
+	p.worked(1 << p.cost)
 	return strings.Join([]string{schemePeppered, strconv.Itoa(p.cost), pep.id, string(hash)}, ":"), nil
 }
 
@@ -149,19 +150,25 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, r
 	if err != nil {
 		return false, false, err
 	}
-	p.hashes.Add(1)
+	p.worked(work.rounds)
 	ok = match && work.possible
 	return ok, ok && work.behind, nil
 }
 
-// Hashes returns how many hashes have been computed, to compare the work of two answers.
-func (p *Passwords) Hashes() int64 { return p.hashes.Load() }
+// Work returns how many hashes have been computed, and the rounds of bcrypt that they took, two to the power of each one's cost: to compare the work of two answers.
+func (p *Passwords) Work() (hashes, rounds int64) { return p.hashes.Load(), p.rounds.Load() }
+
+func (p *Passwords) worked(rounds int64) {
+	p.hashes.Add(1)
+	p.rounds.Add(rounds)
+}
 
 // comparison is one bcrypt call, or that of another scheme. If it is not possible it is made all the same, for the time it takes.
 type comparison struct {
 	hash, input      []byte
 	foreign          foreign
 	possible, behind bool
+	rounds           int64 // of bcrypt
 }
 
 func (c *comparison) matches() bool {
@@ -175,27 +182,28 @@ func (p *Passwords) parse(encoded, password string, pep *pepper) (comparison, er
 	scheme, rest, _ := strings.Cut(encoded, ":")
 	switch scheme {
 	case "":
-		return comparison{hash: p.dummy, input: pep.mix(password)}, nil
+		return comparison{hash: p.dummy, input: pep.mix(password), rounds: 1 << p.cost}, nil
 	case schemeImported:
-		if !validBcrypt(rest) {
+		cost, ok := validBcrypt(rest)
+		if !ok {
 			return comparison{}, ErrMalformed
 		}
 		input := []byte(password)
-		c := comparison{hash: []byte(rest), input: input[:min(len(input), bcryptInput)], possible: len(input) <= bcryptInput, behind: true}
+		c := comparison{hash: []byte(rest), input: input[:min(len(input), bcryptInput)], possible: len(input) <= bcryptInput, behind: true, rounds: 1 << cost}
 		return c, nil
 	case schemePeppered:
 		parts := strings.SplitN(rest, ":", 3)
-		if len(parts) != 3 || !validBcrypt(parts[2]) {
+		if len(parts) != 3 {
 			return comparison{}, ErrMalformed
 		}
-		cost, err := bcrypt.Cost([]byte(parts[2]))
-		if err != nil || parts[0] != strconv.Itoa(cost) {
+		cost, ok := validBcrypt(parts[2])
+		if !ok || parts[0] != strconv.Itoa(cost) {
 			return comparison{}, ErrMalformed
 		}
 		if parts[1] != pep.id {
 			return comparison{}, fmt.Errorf("%w: pepper %s is needed", ErrMalformed, parts[1])
 		}
-		return comparison{hash: []byte(parts[2]), input: pep.mix(password), possible: true, behind: cost < p.cost}, nil
+		return comparison{hash: []byte(parts[2]), input: pep.mix(password), possible: true, behind: cost < p.cost, rounds: 1 << cost}, nil
 	case schemeArgon2, schemeScrypt, schemePBKDF2:
 		check, err := parseForeign(scheme, rest)
 		return comparison{foreign: check, input: []byte(password), possible: true, behind: true}, err
@@ -203,13 +211,13 @@ func (p *Passwords) parse(encoded, password string, pep *pepper) (comparison, er
 	return comparison{}, ErrMalformed
 }
 
-// validBcrypt leaves out $2$ and $2x$, which other programs compute differently, and costs that would block a core.
-func validBcrypt(hash string) bool {
+// validBcrypt returns the cost of a hash. It leaves out $2$ and $2x$, which other programs compute differently, and costs that would block a core.
+func validBcrypt(hash string) (cost int, ok bool) {
 	if len(hash) != 60 || !strings.HasPrefix(hash, "$2") || !strings.ContainsRune("aby", rune(hash[2])) {
-		return false
+		return 0, false
 	}
 	cost, err := bcrypt.Cost([]byte(hash))
-	return err == nil && cost >= bcrypt.MinCost && cost <= maxCost
+	return cost, err == nil && cost >= bcrypt.MinCost && cost <= maxCost
 }
 
 // mix prepares a password for bcrypt: 44 bytes without NUL, whatever its length, so that bcrypt truncates nothing.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatehouse/provider/web/webtest"
 )
 
 func TestRow140PolicyCountsCharactersAfterNormalising(t *testing.T) {
@@ -87,11 +89,7 @@ func TestPolicyIsQuickOnHostileInput(t *testing.T) {
 	p := newPasswords(t)
 	_ = p.Check("warm up the word list")
 	for _, password := range []string{strings.Repeat("password", 512), strings.Repeat("ﷺ", 1365), strings.Repeat("a\u0301", 1365), strings.Repeat("1qaz", 1024)} {
-		start := time.Now()
-		_ = p.Check(password, strings.Repeat("x", 4096))
-		if d := time.Since(start); d > time.Second {
-			t.Errorf("%.12q took %s", password, d)
-		}
+		webtest.Quick(t, time.Second, func() { _ = p.Check(password, strings.Repeat("x", 4096)) })
 	}
 }
 

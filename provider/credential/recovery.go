@@ -27,12 +27,12 @@ const (
 
 // RecoveryCodes makes and takes the codes that stand in for a lost factor. Only their HMAC is stored, under a key outside the table. It is safe for concurrent use.
 type RecoveryCodes struct {
-	store storage.FactorStore
+	store storage.RecoveryCodeStore
 	key   []byte
 }
 
 // NewRecoveryCodes loads the key, making it if there is none.
-func NewRecoveryCodes(ctx context.Context, store storage.FactorStore, secrets storage.SecretStore, ring *seal.Ring) (*RecoveryCodes, error) {
+func NewRecoveryCodes(ctx context.Context, store storage.RecoveryCodeStore, secrets storage.SecretStore, ring *seal.Ring) (*RecoveryCodes, error) {
 	key, err := seal.Secret(ctx, secrets, ring, recoveryName, 32)
 	if err != nil {
 		return nil, err
@@ -40,16 +40,16 @@ func NewRecoveryCodes(ctx context.Context, store storage.FactorStore, secrets st
 	return &RecoveryCodes{store: store, key: key}, nil
 }
 
-// Generate replaces a user's recovery codes by new ones and returns these, to be shown once.
-func (c *RecoveryCodes) Generate(ctx context.Context, subject string) ([]string, error) {
+// Generate replaces a user's recovery codes by new ones and returns these, to be shown once. The user is as proven: storage.ErrNotFound if that holds no more.
+func (c *RecoveryCodes) Generate(ctx context.Context, user *storage.User) ([]string, error) {
 	codes, hashes := make([]string, recoveryCount), make([]string, recoveryCount)
 	for i := range codes {
 		var raw [recoveryBytes]byte
 		rand.Read(raw[:]) // never fails
 		code := base32.StdEncoding.EncodeToString(raw[:])
-		codes[i], hashes[i] = strings.ReplaceAll(strings.ToLower(grouped(code)), " ", "-"), c.hash(subject, code)
+		codes[i], hashes[i] = strings.ReplaceAll(strings.ToLower(grouped(code)), " ", "-"), c.hash(user.Subject, code)
 	}
-	if err := c.store.SetRecoveryCodes(ctx, subject, hashes); err != nil {
+	if err := c.store.SetRecoveryCodes(ctx, user.Subject, hashes, user.Epoch); err != nil {
 		return nil, fmt.Errorf("store recovery codes: %w", err)
 	}
 	return codes, nil

@@ -129,9 +129,10 @@ func (t *TOTP) open(subject, sealed string) (*pendingTOTP, error) {
 	return &pending, nil
 }
 
-// Finish stores the app once it has shown a right code, which counts as used. ErrStale; ErrCode; ExistsError{"factors"}.
-func (t *TOTP) Finish(ctx context.Context, subject, sealed, code, name string) (*storage.Factor, error) {
-	pending, err := t.open(subject, sealed)
+// Finish stores the app once it has shown a right code, which counts as used. The user is as proven: storage.ErrNotFound if that holds no more. ErrStale; ErrCode;
+// ExistsError{"factors"}.
+func (t *TOTP) Finish(ctx context.Context, user *storage.User, sealed, code, name string) (*storage.Factor, error) {
+	pending, err := t.open(user.Subject, sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -141,9 +142,9 @@ func (t *TOTP) Finish(ctx context.Context, subject, sealed, code, name string) (
 	}
 	now := t.Now().UTC().Truncate(time.Microsecond)
 	f := &storage.Factor{
-		ID: pending.ID, Subject: subject, Kind: storage.FactorTOTP, Name: FactorName(name, "Authenticator app"), Data: t.Seal.Seal(pending.Seed, seedPlace(pending.ID)), Counter: step, Created: now,
+		ID: pending.ID, Subject: user.Subject, Kind: storage.FactorTOTP, Name: FactorName(name, "Authenticator app"), Data: t.Seal.Seal(pending.Seed, seedPlace(pending.ID)), Counter: step, Created: now,
 	}
-	err = t.Store.CreateFactor(ctx, f)
+	err = t.Store.CreateFactor(ctx, f, user.Epoch)
 	if taken := (*storage.ExistsError)(nil); errors.As(err, &taken) && taken.Field == "id" {
 		return nil, ErrStale
 	}
@@ -153,9 +154,11 @@ func (t *TOTP) Finish(ctx context.Context, subject, sealed, code, name string) (
 	return f, nil
 }
 
-// Verify takes a code for one of a user's authenticator apps, once: of any number of callers with one code, on any number of nodes, one succeeds (security row 153).
-// ErrCode, ErrUsed.
+// Verify takes a code for one of a user's authenticator apps, once: of any number of callers with one code, on any number of nodes, one succeeds (security row 153). A code that is wrong and one
+// that was used cost the same: all apps are looked at, and the store is asked once, which never takes a wrong code. ErrCode, ErrUsed.
 func (t *TOTP) Verify(ctx context.Context, factors []*storage.Factor, code string) (*storage.Factor, error) {
+	var app *storage.Factor
+	step, right := int64(0), false // no app has used a lower step than 0
 	for _, f := range factors {
 		if f.Kind != storage.FactorTOTP {
 			continue
@@ -164,22 +167,25 @@ func (t *TOTP) Verify(ctx context.Context, factors []*storage.Factor, code strin
 		if err != nil {
 			return nil, fmt.Errorf("open seed of factor: %w", err)
 		}
-		step, ok := t.match(seed, code)
-		if !ok {
-			continue
+		if s, ok := t.match(seed, code); ok && !right {
+			app, step, right = f, s, true
+		} else if app == nil {
+			app = f
 		}
-		err = t.Store.UseFactor(ctx, f.ID, step, nil, t.Now().UTC())
-		switch {
-		case errors.Is(err, storage.ErrConsumed):
-			return nil, ErrUsed
-		case errors.Is(err, storage.ErrNotFound):
-			return nil, ErrCode // removed a moment ago
-		case err != nil:
-			return nil, fmt.Errorf("use code: %w", err)
-		}
-		return f, nil
 	}
-	return nil, ErrCode
+	if app == nil {
+		return nil, ErrCode
+	}
+	err := t.Store.UseFactor(ctx, app.ID, step, nil, t.Now().UTC())
+	switch {
+	case err != nil && !errors.Is(err, storage.ErrConsumed) && !errors.Is(err, storage.ErrNotFound):
+		return nil, fmt.Errorf("use code: %w", err)
+	case !right, errors.Is(err, storage.ErrNotFound): // removed a moment ago
+		return nil, ErrCode
+	case err != nil:
+		return nil, ErrUsed
+	}
+	return app, nil
 }
 
 // match returns the step that a typed code belongs to.

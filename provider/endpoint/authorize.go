@@ -93,7 +93,9 @@ func (e *Endpoints) resume(w http.ResponseWriter, r *http.Request, id string) er
 	switch {
 	case errors.Is(err, storage.ErrConsumed):
 		return alreadyFinished(w, r)
-	case errors.Is(err, interaction.ErrOtherBrowser), isMissing(err):
+	case isMissing(err):
+		return e.beginAnew(w, r, id, binder)
+	case errors.Is(err, interaction.ErrOtherBrowser):
 		return startAgain(w, r)
 	case err != nil:
 		return err
@@ -179,7 +181,7 @@ func issued(req *request.Authorize) string {
 func (e *Endpoints) state(ctx context.Context, req *request.Authorize, current *session.Current, flow *storage.Interaction) (interaction.State, error) {
 	state := interaction.State{
 		Now: e.Now(), Prompt: req.Prompt, MaxAge: req.MaxAge, HintSubjects: req.HintSubjects, FirstParty: req.Client.FirstParty,
-		AlwaysAsk: alwaysAsk(req), Offline: req.Has("offline_access"), EssentialACR: req.EssentialACR, ReachableACR: e.ACRValues,
+		AlwaysAsk: alwaysAsk(req), Offline: req.Has("offline_access"), EssentialACR: req.EssentialACR, ReachableACR: e.ACRValues, FactorNowhere: !e.StepUp,
 	}
 	if interaction.ChoiceDue(flow, req.Prompt) {
 		// The sign-in page lets people choose, or sign in as another. Who has done either in this interaction has chosen, also at a provider that did not ask for a password.
@@ -252,6 +254,9 @@ func (e *Endpoints) pause(w http.ResponseWriter, r *http.Request, req *request.A
 		}
 		begin := storage.Interaction{Kind: storage.InteractionAuthorize, Params: req.Params, Source: req.Source, ReturnTo: interaction.ReturnAuthorize, Binder: web.Binder(w, r)}
 		interaction.Demand(&begin, req.EssentialACR)
+		if web.Recall(r, lateKey{}) != nil {
+			interaction.SetLate(&begin)
+		}
 		var err error
 		if flow, err = e.Flows.Start(r.Context(), begin); err != nil {
 			return err

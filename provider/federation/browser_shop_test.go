@@ -46,11 +46,12 @@ func home(t *testing.T, upstreams ...upstream.Config) *gatehouse {
 // withAndWithoutScripts walks a journey in both kinds of browser; window opens one of a person without history.
 func withAndWithoutScripts(t *testing.T, journey func(t *testing.T, window func() *webtest.Chromium)) {
 	chromium := webtest.StartChromium(t)
-	for name, scripts := range map[string]bool{"with scripts": true, "without scripts": false} {
+	for name, scripts := range map[string]bool{"on a desk, with scripts": true, "on a phone, without scripts": false} {
 		t.Run(name, func(t *testing.T) {
 			journey(t, func() *webtest.Chromium {
 				b := chromium.Window(t)
 				b.Scripts(scripts)
+				b.Look(map[bool]int64{true: 1280, false: 360}[scripts], 800, "light")
 				return b
 			})
 		})

@@ -2,6 +2,7 @@ package federation_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"testing"
 	"time"
@@ -238,6 +239,56 @@ func TestJourneySignOutOfAChainOfTwo(t *testing.T) {
 	far.logIn(b, adaEmail) // there, too, it asks again
 	s.arrived(b, adaEmail)
 	b.Silent()
+}
+
+func TestJourneyNameFirstThenThePasswordOrTheProvider(t *testing.T) {
+	t.Parallel()
+	withAndWithoutScripts(t, func(t *testing.T, window func() *webtest.Chromium) {
+		o := upstreamtest.NewOIDC(t)
+		o.AddUser("grace@corp.example", map[string]any{"sub": "corp-7", "email": "grace@corp.example", "email_verified": true})
+		g := reserve(t, "memory", "localhost")
+		if err := g.boot([]upstream.Config{corp(o, func(c *upstream.Config) { c.Domains = []string{"corp.example"} })}, inSteps); err != nil {
+			t.Fatal(err)
+		}
+		g.user(adaEmail)
+		s := g.shop()
+		b := window()
+		s.enter(b)
+		b.Await("#next")
+		b.Says("Shop", "Continue with Corp")
+		b.SaysNot("Password")
+		b.Fits()
+		b.Fill("username", "eve@example.com")
+		b.Click("next")
+		b.Await("#sign-in")
+		b.Says("Enter your password", "Not you?")
+		b.SaysNot("Continue with Corp")
+		b.Fits()
+		b.Click("other")
+		b.Await("#next")
+		b.Fill("username", adaEmail)
+		b.Click("next")
+		b.Await("#username[readonly]")
+		b.Fill("password", "not the password")
+		b.Click("sign-in")
+		b.Await("#login-error")
+		b.Fits()
+		if !b.True(`document.activeElement.id === "password" && document.querySelector("#username").value === "` + adaEmail + `"`) {
+			t.Error("after a wrong password the page does not ask for another one")
+		}
+		typePassword(b)
+		if subject := s.arrived(b, adaEmail); subject != adaSubject {
+			t.Errorf("%s arrived", subject)
+		}
+		other := window()
+		s.enter(other)
+		other.Await("#next")
+		other.Fill("username", "grace@corp.example")
+		other.Click("next") // the provider knows the name and signs in
+		s.arrived(other, "grace@corp.example")
+		quiet(t, b, http.StatusUnauthorized)
+		other.Silent()
+	})
 }
 
 func TestJourneyFirstSignInOfALocalUserAsksForThePassword(t *testing.T) {

@@ -8,12 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"gatehouse/provider/audit"
-	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
@@ -242,49 +240,6 @@ func (f *Federation) Buttons() []templates.UpstreamButton {
 
 func (p *provider) button() templates.UpstreamButton {
 	return templates.UpstreamButton{ID: p.ID, Name: p.Name, Style: p.Type, Down: p.isDown()}
-}
-
-// Route is the provider that a paused request leads to without a question, empty if people choose: the one that the request names (idp_hint), that its client names, that owns
-// the domain of login_hint, or the only one where there is no password. Nobody is sent twice: who comes back without a sign-in sees the page.
-func (f *Federation) Route(ctx context.Context, flow *storage.Interaction) (string, error) {
-	if len(f.providers) == 0 || interaction.Sent(flow) || interaction.Pending(flow) != nil {
-		return "", nil
-	}
-	clientID := flow.Params.Get("client_id")
-	var named string
-	if clientID != "" {
-		c, err := f.Clients.Client(ctx, clientID)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return "", fmt.Errorf("read client: %w", err)
-		}
-		if err == nil {
-			named = c.Upstream
-		}
-	}
-	for _, id := range []string{flow.Params.Get("idp_hint"), named, f.byDomain(flow.Params.Get("login_hint"))} {
-		if p := f.find(id); p != nil && !p.isDown() {
-			return id, nil
-		}
-	}
-	if len(f.providers) == 1 && !f.Password && !f.providers[0].isDown() {
-		return f.providers[0].ID, nil
-	}
-	return "", nil
-}
-
-// byDomain finds the provider of an e-mail address.
-func (f *Federation) byDomain(hint string) string {
-	key, err := credential.EmailKey(hint)
-	if err != nil {
-		return ""
-	}
-	_, domain, _ := strings.Cut(key, "@")
-	for _, p := range f.providers {
-		if slices.ContainsFunc(p.Domains, func(d string) bool { return strings.EqualFold(d, domain) }) {
-			return p.ID
-		}
-	}
-	return ""
 }
 
 // problem shows why a walk came to nothing. The person may try again, or another way.

@@ -1,10 +1,12 @@
 package federation_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -248,8 +250,206 @@ func TestRoutingSendsPeopleOnWithoutAQuestion(t *testing.T) {
 			t.Fatalf("cancelled: %d %s", p.StatusCode, p.Body)
 		}
 		a.Break(upstreamtest.Faults{})
+		asked := a.Count("/authorize")
+		if page := v.get(alone.URL + nextLink(t, p.Body)); page.StatusCode != http.StatusOK || !strings.Contains(page.Body, `action="/upstream/a/start"`) || a.Count("/authorize") != asked {
+			t.Errorf("sent again: %d %s", page.StatusCode, page.Body)
+		}
 		v.arrived(alone, v.submit(p, "action", "/upstream/a/start", nil))
 	})
+}
+
+// The domain of the name decides and nothing else, so that it tells nothing of accounts (security row 136).
+func TestTypedNameLeadsToTheProviderOfItsDomain(t *testing.T) {
+	o := upstreamtest.NewOIDC(t)
+	o.AddUser("grace@corp.example", map[string]any{"sub": "corp-7", "email": "grace@corp.example", "email_verified": true})
+	g := start(t, "memory", []upstream.Config{corp(o, func(c *upstream.Config) { c.Domains = []string{"corp.example"} })}, inSteps)
+	g.app()
+	g.user("ada@corp.example")
+	g.user(adaEmail)
+	cancelled := upstreamtest.Faults{Answer: func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }}
+	for _, name := range []string{"grace@corp.example", "ada@corp.example", "nobody@Corp.Example"} {
+		o.Break(cancelled)
+		v, asked := newVisitor(t), o.Count("/authorize")
+		p := v.submit(v.get(g.authorize(nil)), "id", "login", url.Values{"username": {name}})
+		if o.Count("/authorize") != asked+1 || !strings.Contains(p.Body, "You did not sign in") {
+			t.Fatalf("%s: %d %s", name, p.StatusCode, p.Body)
+		}
+		// Who comes back without a sign-in is not sent again, and can have a password here.
+		p = v.submit(v.get(g.URL+nextLink(t, p.Body)), "id", "login", url.Values{"username": {name}})
+		if action, _ := v.form(p, "id", "login"); action != "/login/password" || !strings.Contains(p.Body, `value="`+name+`"`) || o.Count("/authorize") != asked+1 {
+			t.Errorf("%s a second time: %s %s", name, action, p.Body)
+		}
+	}
+	o.Break(upstreamtest.Faults{})
+	v := newVisitor(t)
+	info, _ := v.arrived(g, v.submit(v.get(g.authorize(nil)), "id", "login", url.Values{"username": {"grace@corp.example"}}))
+	if info["email"] != "grace@corp.example" {
+		t.Errorf("the provider was not told the name: %v", info)
+	}
+	v, asked := newVisitor(t), o.Count("/authorize")
+	p := v.submit(v.get(g.authorize(nil)), "id", "login", url.Values{"username": {adaEmail}})
+	v.arrived(g, v.submit(p, "id", "login", url.Values{"password": {password}}))
+	if o.Count("/authorize") != asked {
+		t.Error("an address of another domain went to the provider")
+	}
+}
+
+// What is typed may be a password in the wrong field, so no provider is told but the one that has the domain of it (security row 192).
+func TestRow192TypedNameGoesOnlyToTheProviderOfItsDomain(t *testing.T) {
+	g, a, b := twoDomains(t)
+	for name, test := range map[string]struct {
+		typed, hint, press string
+		a, b               string // the login_hint that each was sent last
+	}{
+		"a password":                   {typed: "hunter2hunter2", press: "b"},
+		"a password, with a hint":      {typed: "hunter2hunter2", hint: "ada@rp.example", press: "b", b: "ada@rp.example"},
+		"an address of nobody":         {typed: "ada@rp.example", press: "a"},
+		"an address of the provider":   {typed: "ada@a.example", a: "ada@a.example"},
+		"and then another":             {typed: "ada@a.example", press: "b", a: "ada@a.example"},
+		"and then another, and a hint": {typed: "ada@a.example", hint: "ada@rp.example", press: "b", a: "ada@a.example", b: "ada@rp.example"},
+		"and then the same":            {typed: "ada@a.example", press: "a", a: "ada@a.example"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a.asked, b.asked = nil, nil
+			v := newVisitor(t)
+			values := url.Values{}
+			if test.hint != "" {
+				values.Set("login_hint", test.hint)
+			}
+			first := v.get(g.authorize(values))
+			_, fields := v.form(first, "id", "login")
+			v.submit(first, "id", "login", url.Values{"username": {test.typed}})
+			if test.press != "" {
+				v.submit(v.get(g.URL+"/login?interaction="+fields.Get("interaction")), "action", "/upstream/"+test.press+"/start", nil)
+			}
+			if a.asked.Get("login_hint") != test.a || b.asked.Get("login_hint") != test.b || test.press == "b" && b.asked == nil {
+				t.Errorf("asked a %v, b %v", a.asked, b.asked)
+			}
+		})
+	}
+	if strings.Contains(g.Log.String(), "hunter2") || strings.Contains(g.Log.String(), "ada@") {
+		t.Errorf("the log holds a name: %s", g.Log.String())
+	}
+}
+
+// refusing is a provider that notes what it is asked, and at which nobody signs in.
+type refusing struct {
+	*upstreamtest.OIDC
+	asked url.Values
+}
+
+// twoDomains is a server in two steps with the providers a, of a.example, and b, of b.example.
+func twoDomains(t *testing.T, changes ...func(*provider.Options)) (g *gatehouse, a, b *refusing) {
+	t.Helper()
+	var configs []upstream.Config
+	double := func(id string) *refusing {
+		p := &refusing{OIDC: upstreamtest.NewOIDC(t)}
+		p.Break(upstreamtest.Faults{
+			Before: func(_ http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path == "/authorize" {
+					p.asked = r.URL.Query()
+				}
+				return false
+			},
+			Answer: func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") },
+		})
+		configs = append(configs, corp(p.OIDC, func(c *upstream.Config) { c.ID, c.Domains = id, []string{id + ".example"} }))
+		return p
+	}
+	a, b = double("a"), double("b")
+	g = start(t, "memory", configs, append([]func(*provider.Options){inSteps}, changes...)...)
+	g.app()
+	return g, a, b
+}
+
+// Whoever comes back without a sign-in sees the page, and only a name of another provider's domain leads on from it: nobody is sent to one provider twice without asking for it.
+func TestWhoComesBackIsSentOnByAnotherDomainOnly(t *testing.T) {
+	g, a, b := twoDomains(t)
+	g.app(func(c *storage.Client) { c.ID, c.Upstream = "app-a", "a" })
+	for name, test := range map[string]struct {
+		values url.Values
+		press  string   // the button, if any, before names are typed
+		typed  []string // one after the other
+		asked  string   // the providers in order
+	}{
+		"another domain":                 {typed: []string{"x@a.example", "x@b.example"}, asked: "ab"},
+		"the same domain":                {typed: []string{"x@a.example", "y@a.example"}, asked: "a"},
+		"there and back":                 {typed: []string{"x@a.example", "x@b.example", "x@a.example", "x@b.example"}, asked: "ab"},
+		"no domain between":              {typed: []string{"x@a.example", "ada", "x@b.example"}, asked: "ab"},
+		"after a button":                 {press: "b", typed: []string{"x@a.example"}, asked: "ba"},
+		"after its own button":           {press: "a", typed: []string{"x@a.example"}, asked: "a"},
+		"after idp_hint":                 {values: url.Values{"idp_hint": {"b"}}, typed: []string{"ada", "x@b.example", "x@a.example"}, asked: "ba"},
+		"after the client's":             {values: url.Values{"client_id": {"app-a"}}, typed: []string{"ada", "x@a.example", "x@b.example"}, asked: "ab"},
+		"after login_hint":               {values: url.Values{"login_hint": {"x@a.example"}}, typed: []string{"x@a.example", "x@b.example"}, asked: "ab"},
+		"idp_hint, client's":             {values: url.Values{"client_id": {"app-a"}, "idp_hint": {"b"}}, asked: "b"},
+		"idp_hint, client's and a name":  {values: url.Values{"client_id": {"app-a"}, "idp_hint": {"b"}}, typed: []string{"ada"}, asked: "b"},
+		"idp_hint, login_hint":           {values: url.Values{"login_hint": {"x@a.example"}, "idp_hint": {"b"}}, asked: "b"},
+		"idp_hint, login_hint is typed":  {values: url.Values{"login_hint": {"x@a.example"}, "idp_hint": {"b"}}, typed: []string{"x@a.example"}, asked: "ba"},
+		"the client's, and a login_hint": {values: url.Values{"client_id": {"app-a"}, "login_hint": {"x@b.example"}}, asked: "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked, atA, atB := "", a.Count("/authorize"), b.Count("/authorize")
+			count := func() {
+				asked += strings.Repeat("a", a.Count("/authorize")-atA) + strings.Repeat("b", b.Count("/authorize")-atB)
+				atA, atB = a.Count("/authorize"), b.Count("/authorize")
+			}
+			v := newVisitor(t)
+			p := v.get(g.authorize(test.values))
+			count()
+			id, _, _ := strings.Cut(cmp.Or(interactionOf(p), p.Request.URL.Query().Get("state")), ".")
+			back := g.URL + "/login?interaction=" + id
+			if test.press != "" {
+				v.submit(p, "action", "/upstream/"+test.press+"/start", nil)
+				count()
+			}
+			for _, name := range test.typed {
+				v.submit(v.get(back), "id", "login", url.Values{"username": {name}})
+				count()
+			}
+			for range 3 {
+				p = v.get(back)
+				count()
+			}
+			if action, _ := v.form(p, "id", "login"); action != "/login" || asked != test.asked {
+				t.Errorf("asked %q, want %q; then the page %s", asked, test.asked, action)
+			}
+		})
+	}
+}
+
+// An account that waits to be linked has its owner: the page asks for the password at once, beside the other ways.
+func TestLinkWaitsForThePasswordInTwoSteps(t *testing.T) {
+	o := upstreamtest.NewOIDC(t)
+	o.SetUser(map[string]any{"sub": "corp-1", "email": adaEmail, "email_verified": true})
+	g := start(t, "memory", []upstream.Config{corp(o)}, inSteps)
+	g.app()
+	g.user(adaEmail)
+	v := newVisitor(t)
+	p := v.choose(g, "corp", nil)
+	action, fields := v.form(p, "id", "login")
+	if action != "/login/password" || !strings.Contains(p.Body, `value="`+adaEmail+`"`) || strings.Contains(p.Body, `id="other"`) {
+		t.Fatalf("asked by %s: %s", action, p.Body)
+	}
+	back := v.get(g.URL + "/login/name?interaction=" + fields.Get("interaction"))
+	if action, _ := v.form(back, "id", "login"); action != "/login/password" {
+		t.Errorf("the first step is open: %s", action)
+	}
+	v.arrived(g, v.submit(p, "id", "login", url.Values{"password": {password}}))
+	if n := len(g.identities(adaSubject)); n != 1 {
+		t.Errorf("%d identities", n)
+	}
+}
+
+func inSteps(o *provider.Options) { o.IdentifierFirst = true }
+
+// nextLink is the first link of a page back to the sign-in.
+func nextLink(t *testing.T, body string) string {
+	t.Helper()
+	link := regexp.MustCompile(`href="(/login\?interaction=[\w-]{43})"`).FindStringSubmatch(body)
+	if link == nil {
+		t.Fatalf("no way back: %s", body)
+	}
+	return link[1]
 }
 
 // Only the provider's own clock tells how old a sign-in there is: with clocks apart, within the leeway, people would have to sign in again and again.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"gatehouse/provider/audit"
+	"gatehouse/provider/activity"
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/session"
 	"gatehouse/provider/upstream"
@@ -61,6 +61,9 @@ func (f *Federation) fresh(w http.ResponseWriter, r *http.Request, id string) (p
 	current, err = f.Sessions.Current(r)
 	if err != nil {
 		return nil, nil, false, fmt.Errorf("read session: %w", err)
+	}
+	if current != nil {
+		web.SetUserLang(r, current.User.Locale)
 	}
 	fresh, err := f.freshly(r.Context(), current)
 	if err != nil {
@@ -145,7 +148,7 @@ func (f *Federation) finish(w http.ResponseWriter, r *http.Request) error {
 
 // tie links an account to whoever is signed in, and goes on. The session's cookie changes, because the account can now be entered in one more way (security row 179).
 func (f *Federation) tie(w http.ResponseWriter, r *http.Request, p *provider, flow *storage.Interaction, current *session.Current, account *interaction.PendingLink) error {
-	ctx, subject := r.Context(), current.Session.Subject
+	ctx, subject, began := r.Context(), current.Session.Subject, f.Now()
 	err := f.Store.CreateIdentity(ctx, &storage.Identity{Upstream: p.ID, ExternalID: account.ExternalID, Subject: subject, Label: account.Label, Tokens: account.Tokens}, current.Session.Epoch)
 	switch {
 	case errors.Is(err, storage.ErrExists):
@@ -155,7 +158,7 @@ func (f *Federation) tie(w http.ResponseWriter, r *http.Request, p *provider, fl
 	case err != nil:
 		return fmt.Errorf("create identity: %w", err)
 	}
-	f.Audit.Record(ctx, audit.Event{Name: "identity.linked", Actor: subject, Target: p.ID, SessionHash: web.Hash(current.Session.ID), Result: "ok"})
+	f.linked(r, current.User, p, began, "")
 	if _, err := f.refresh(ctx, current.User, Mapped{Set: account.Claims, Gone: account.Gone}); err != nil {
 		return err
 	}
@@ -176,21 +179,17 @@ func (f *Federation) unlink(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("read session: %w", err)
 	}
+	if current != nil {
+		web.SetUserLang(r, current.User.Locale)
+	}
 	fresh, err := f.freshly(r.Context(), current)
 	if err != nil {
 		return err
 	}
 	if !fresh {
-		return f.signInAgain(w, r, url.Values{"prompt": {"login"}})
+		return f.signInAgain(w, r, url.Values{"prompt": {"login"}, interaction.ParamUndone: {"1"}})
 	}
-	usable, err := f.wayIn(r.Context(), current.User, func(i *storage.Identity) bool { return i.Upstream != id || i.ExternalID != external })
-	if err != nil {
-		return err
-	}
-	err = storage.ErrLastWayIn
-	if usable {
-		err = f.Store.DeleteIdentity(r.Context(), current.Session.Subject, id, external, false)
-	}
+	err = f.Store.DeleteIdentity(r.Context(), current.Session.Subject, id, external, f.Offered())
 	switch {
 	case errors.Is(err, storage.ErrLastWayIn):
 		return &web.Error{Status: http.StatusConflict, Code: "last_way_in", Text: templates.Say("upstream.last_way")}
@@ -201,7 +200,11 @@ func (f *Federation) unlink(w http.ResponseWriter, r *http.Request) error {
 		if err := f.forgetGroups(r.Context(), current.User, id); err != nil {
 			return err
 		}
-		f.Audit.Record(r.Context(), audit.Event{Name: "identity.unlinked", Actor: current.Session.Subject, Target: id, Result: "ok"})
+		name := id
+		if p := f.find(id); p != nil {
+			name = p.Name
+		}
+		f.SignIn.Note(r, current.User, activity.Event{Kind: activity.IdentityUnlinked, Target: id, Detail: name, Undo: activity.Undo(current.User, time.Time{})})
 	}
 	f.Sessions.Forget(r) // it may have ended with the identity
 	return web.Redirect(w, r, web.LocalURL(r, interaction.ReturnSecurity, nil))
@@ -217,11 +220,26 @@ func (f *Federation) forgetGroups(ctx context.Context, u *storage.User, id strin
 	return err
 }
 
-// wayIn tells whether a user can sign in with a password, or with an account that counts. What this configuration does not offer is no way in: a password where there is no form for
-// one, or an account at a provider that is not there any more.
+// Offered are the ways in that this configuration offers. Links by mail are not counted: whoever loses the mailbox would be shut out.
+func (f *Federation) Offered() *storage.Offered {
+	o := &storage.Offered{Password: f.Password, Passkeys: f.SignIn.Policy.Passkeys}
+	for _, p := range f.providers {
+		o.Upstreams = append(o.Upstreams, p.ID)
+	}
+	return o
+}
+
+// wayIn tells whether a user can sign in with a password, with a passkey, or with an account that counts.
 func (f *Federation) wayIn(ctx context.Context, u *storage.User, counts func(*storage.Identity) bool) (bool, error) {
 	if password, err := f.hasPassword(ctx, u); password || err != nil {
 		return password, err
+	}
+	factors, err := f.SignIn.Factors(ctx, u.Subject)
+	if err != nil {
+		return false, err
+	}
+	if slices.ContainsFunc(factors, func(f *storage.Factor) bool { return f.Kind == storage.FactorPasskey }) {
+		return true, nil
 	}
 	identities, err := f.Store.IdentitiesOf(ctx, u.Subject)
 	if err != nil {
@@ -234,7 +252,7 @@ func (f *Federation) wayIn(ctx context.Context, u *storage.User, counts func(*st
 
 // Linked lists a user's accounts at providers, and the providers of which the user has none, for the account page.
 func (f *Federation) Linked(r *http.Request, u *storage.User) ([]templates.IdentityView, []templates.UpstreamButton, error) {
-	password, err := f.hasPassword(r.Context(), u)
+	beside, err := f.wayIn(r.Context(), u, func(*storage.Identity) bool { return false })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -251,9 +269,9 @@ func (f *Federation) Linked(r *http.Request, u *storage.User) ([]templates.Ident
 		}
 	}
 	for _, i := range identities {
-		view := templates.IdentityView{Upstream: i.Upstream, Name: i.Upstream, Label: i.Label, ExternalID: i.ExternalID, Since: i.Created, LastUsed: i.LastUsed, Removable: password || usable > 0}
+		view := templates.IdentityView{Upstream: i.Upstream, Name: i.Upstream, Label: i.Label, ExternalID: i.ExternalID, Since: i.Created, LastUsed: i.LastUsed, Removable: beside || usable > 0}
 		if p := f.find(i.Upstream); p != nil {
-			view.Name, view.Style, view.Removable = p.Name, p.Type, password || usable > 1
+			view.Name, view.Style, view.Removable = p.Name, p.Type, beside || usable > 1
 		}
 		views, has[i.Upstream] = append(views, view), true
 	}

@@ -5,9 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"gatehouse/provider/claims"
 	"gatehouse/provider/upstream"
 	"gatehouse/storage"
 )
@@ -172,9 +171,10 @@ func usable(name string, value any) (any, bool) {
 // addressMembers are those of OpenID Connect Core section 5.1.1. Their texts may have lines.
 var addressMembers = []string{"formatted", "street_address", "locality", "region", "postal_code", "country"}
 
-// printable accepts a text of 1 to 1,024 bytes without control characters.
+// printable accepts a text of 1 to 1,024 bytes that holds nothing but what shows, as everywhere where people get claims.
 func printable(text string) bool {
-	return text != "" && len(text) <= maxText && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+	_, hidden := claims.Hidden(text)
+	return text != "" && len(text) <= maxText && !hidden
 }
 
 func webAddress(text string) bool {

@@ -235,12 +235,12 @@ func TestTrustedProvidersDoNotThrowEachOtherOut(t *testing.T) {
 
 func TestGroupsGoWithTheAccountThatBroughtThem(t *testing.T) {
 	o := upstreamtest.NewOIDC(t)
-	o.SetUser(map[string]any{"sub": "user-1", "groups": []any{"ops", "a\x00b\x1b[31m"}})
+	o.SetUser(map[string]any{"sub": "user-1", "groups": []any{"ops", "a\x00b\x1b[31m", "op\u202es"}, "nickname": "Ada\u202egnp.exe"})
 	g := start(t, "sqlite", []upstream.Config{corp(o, func(c *upstream.Config) { c.Groups, c.Roles = "groups", map[string][]string{"admin": {"ops"}} })})
 	subject := g.user("ada@example.com")
 	v, _ := local(g, "ada@example.com")
 	v.linkCorp(g)
-	if u, _ := g.byEmail("ada@example.com"); fmt.Sprint(u.Claims["roles"], u.Claims["groups"]) != "[admin] [ops]" {
+	if u, _ := g.byEmail("ada@example.com"); fmt.Sprint(u.Claims["roles"], u.Claims["groups"]) != "[admin] [ops]" || u.Claims["nickname"] != nil {
 		t.Fatalf("claims %v", u.Claims)
 	}
 	v.submit(v.get(g.URL+"/account/security"), "action", "/account/unlink", nil)
@@ -265,7 +265,7 @@ func TestRow168LinkingIsLimitedBeforeItStores(t *testing.T) {
 		t.Errorf("answers %v, want 3 that lead to the provider and %d refused", codes, posts-3)
 	}
 	// The sign-in and the three are all there is; the session lives longer than that.
-	stored, err := g.Store.Purge(t.Context(), g.Clock.Now().Add(31*time.Minute), 500)
+	stored, err := g.Store.Purge(t.Context(), g.Clock.Now().Add(31*time.Minute+storage.InteractionGrace), 500)
 	if err != nil || stored > 1+3 {
 		t.Errorf("%d interactions were stored, %v", stored, err)
 	}

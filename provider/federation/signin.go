@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"gatehouse/provider/activity"
 	"gatehouse/provider/audit"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
@@ -43,7 +44,7 @@ func (f *Federation) arrived(w http.ResponseWriter, r *http.Request, a *arrival)
 	case storage.InteractionTest:
 		return f.testArrived(w, r, a)
 	}
-	user, err := f.userOf(r.Context(), a)
+	user, err := f.userOf(r, a)
 	var refusal *upstream.Refusal
 	switch {
 	case errors.As(err, &refusal):
@@ -63,7 +64,8 @@ var errProof = errors.New("the user here must sign in first")
 const tries = 3
 
 // userOf finds or makes the user whom an account at a provider belongs to. The key is the account alone; an address only ever leads to a first link.
-func (f *Federation) userOf(ctx context.Context, a *arrival) (*storage.User, error) {
+func (f *Federation) userOf(r *http.Request, a *arrival) (*storage.User, error) {
+	ctx := r.Context()
 	for range tries {
 		_, user, err := f.Store.Identity(ctx, a.provider.ID, a.ID)
 		if err == nil {
@@ -72,7 +74,7 @@ func (f *Federation) userOf(ctx context.Context, a *arrival) (*storage.User, err
 		if !errors.Is(err, storage.ErrNotFound) {
 			return nil, fmt.Errorf("find identity: %w", err)
 		}
-		if user, err = f.first(ctx, a); err == nil || !errors.Is(err, storage.ErrExists) && !errors.Is(err, storage.ErrNotFound) {
+		if user, err = f.first(r, a); err == nil || !errors.Is(err, storage.ErrExists) && !errors.Is(err, storage.ErrNotFound) {
 			return user, err
 		}
 	}
@@ -101,9 +103,8 @@ func (f *Federation) refresh(ctx context.Context, user *storage.User, m Mapped) 
 
 // first is the first sign-in of an account. An address that the provider does not vouch for finds nobody and becomes nobody's (security row 171): neither a link nor a name that
 // would keep its owner out.
-func (f *Federation) first(ctx context.Context, a *arrival) (*storage.User, error) {
-	p := a.provider
-	key := a.emailKey()
+func (f *Federation) first(r *http.Request, a *arrival) (*storage.User, error) {
+	ctx, p, key := r.Context(), a.provider, a.emailKey()
 	if key != "" {
 		owner, encoded, err := f.Store.UserByLogin(ctx, key)
 		switch {
@@ -121,7 +122,7 @@ func (f *Federation) first(ctx context.Context, a *arrival) (*storage.User, erro
 			} else if len(factors) > 0 {
 				return nil, f.askable(ctx, owner, p)
 			}
-			return f.adopt(ctx, a, owner, encoded != "", key)
+			return f.adopt(r, a, owner, encoded != "", key)
 		case p.Link == "never":
 			return nil, &upstream.Refusal{Reason: HasAccount, Detail: "link is never, and the user " + owner.Subject + " has the address"}
 		default:
@@ -163,7 +164,8 @@ func (f *Federation) tiedMeanwhile(ctx context.Context, a *arrival) bool {
 
 // adopt gives the owner of an address the account here that has the same address, verified on both sides, and leaves in it no way in for anybody else. If all that is in it came by
 // providers that are trusted as this one is, there is nothing to remove, and one device does not throw out the other.
-func (f *Federation) adopt(ctx context.Context, a *arrival, owner *storage.User, password bool, key string) (*storage.User, error) {
+func (f *Federation) adopt(r *http.Request, a *arrival, owner *storage.User, password bool, key string) (*storage.User, error) {
+	ctx, began := r.Context(), f.Now()
 	trusted, err := f.onlyTrusted(ctx, owner, password)
 	if err != nil {
 		return nil, err
@@ -172,7 +174,7 @@ func (f *Federation) adopt(ctx context.Context, a *arrival, owner *storage.User,
 		if err := f.Store.CreateIdentity(ctx, f.identity(a, owner.Subject), owner.Epoch); err != nil {
 			return nil, fmt.Errorf("create identity: %w", err)
 		}
-		f.Audit.Record(ctx, audit.Event{Name: "identity.linked", Actor: owner.Subject, Target: a.provider.ID, Result: "ok", Reason: "address verified on both sides"})
+		f.linked(r, owner, a.provider, began, "address verified on both sides")
 		return f.refresh(ctx, owner, a.provider.Map(a.External))
 	}
 	user, err := f.Store.AdoptUser(ctx, key, f.identity(a, ""))
@@ -180,8 +182,13 @@ func (f *Federation) adopt(ctx context.Context, a *arrival, owner *storage.User,
 		return nil, fmt.Errorf("adopt user: %w", err)
 	}
 	time.Sleep(time.Millisecond) // grants and revocations are compared by the millisecond: what this sign-in leads to must be younger
-	f.Audit.Record(ctx, audit.Event{Name: "identity.linked", Actor: user.Subject, Target: a.provider.ID, Result: "ok", Reason: "address verified on both sides; password, other identities and sessions removed"})
+	f.linked(r, user, a.provider, began, "address verified on both sides; password, other identities and sessions removed")
 	return f.refresh(ctx, user, a.provider.Map(a.External))
+}
+
+// linked tells the user of an account at a provider that leads to theirs since began.
+func (f *Federation) linked(r *http.Request, user *storage.User, p *provider, began time.Time, reason string) {
+	f.SignIn.Note(r, user, activity.Event{Kind: activity.IdentityLinked, Target: p.ID, Detail: p.Name, Reason: reason, Undo: activity.Undo(user, began)})
 }
 
 // onlyTrusted tells whether a user has no password and identities, but none save at providers whose verified addresses are taken at their word.

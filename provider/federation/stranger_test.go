@@ -3,10 +3,12 @@ package federation_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/upstream/upstreamtest"
+	"gatehouse/storage"
 )
 
 // A stranger can bring back any answer: what it says of the provider is no news for others.
@@ -33,5 +35,16 @@ func TestAnswerOfAStrangerTakesNoProviderDown(t *testing.T) {
 			v := newVisitor(t)
 			v.arrived(g, v.choose(g, "corp", nil))
 		})
+	}
+}
+
+// Whoever comes back from a provider without a sign-in is still on the way to the client, and sees its looks.
+func TestRefusalOfAProviderWearsTheLooksOfTheClient(t *testing.T) {
+	o := upstreamtest.NewOIDC(t)
+	g := start(t, "memory", []upstream.Config{corp(o)})
+	g.app(func(c *storage.Client) { c.Branding = &storage.Branding{Name: "Harbour Books"} })
+	o.Break(upstreamtest.Faults{Answer: func(q url.Values) { q.Del("code"); q.Set("error", "server_error") }})
+	if p := newVisitor(t).choose(g, "corp", nil); !strings.Contains(p.Body, "Harbour Books") {
+		t.Errorf("%d %s", p.StatusCode, p.Body)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"gatehouse/provider/web/webtest"
 )
 
 // visitor is a browser that goes from site to site. It follows redirects up to the relying party, whose address nobody serves.
@@ -44,6 +46,11 @@ func (v *visitor) do(r *http.Request) view {
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
 		v.Fatal(err)
+	}
+	if answer.Header.Get("X-Request-Id") != "" { // no provider's double has one
+		for _, fault := range webtest.HeadFaults(answer) {
+			v.Error(fault)
+		}
 	}
 	return view{answer, string(body)}
 }

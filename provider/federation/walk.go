@@ -49,7 +49,11 @@ func (f *Federation) start(w http.ResponseWriter, r *http.Request) error {
 
 func (f *Federation) load(r *http.Request, id string) (*storage.Interaction, error) {
 	binder, _ := web.BinderOf(r)
-	return f.Flows.Load(r.Context(), id, binder)
+	flow, err := f.Flows.Load(r.Context(), id, binder)
+	if err != nil {
+		return nil, err
+	}
+	return flow, f.SignIn.Dress(r, flow)
 }
 
 // lost answers an interaction that cannot go on, without a word on what it was.
@@ -93,7 +97,7 @@ func (f *Federation) walk(w http.ResponseWriter, r *http.Request, p *provider, f
 		interaction.SetWalk(i, &interaction.Walk{
 			Upstream: p.ID, StateHash: web.Hash(a.State), Nonce: a.Nonce, Verifier: a.Verifier, Started: a.Started, Fresh: a.Fresh, MaxAge: a.MaxAge,
 		})
-		interaction.MarkSent(i)
+		interaction.MarkSent(i, p.ID)
 		return nil
 	})
 	if err != nil {
@@ -109,7 +113,7 @@ func (f *Federation) attempt(ctx context.Context, p *provider, flow *storage.Int
 	now := f.Now().UTC()
 	prompt := strings.Fields(flow.Params.Get("prompt"))
 	a := &upstream.Attempt{
-		RedirectURI: RedirectURI(f.Issuer, p.ID), LoginHint: flow.Params.Get("login_hint"), ACRValues: p.wanted(flow.Params), UILocales: flow.Params.Get("ui_locales"),
+		RedirectURI: RedirectURI(f.Issuer, p.ID), LoginHint: f.loginHint(p, flow), ACRValues: p.wanted(flow.Params), UILocales: flow.Params.Get("ui_locales"),
 		SelectAccount: slices.Contains(prompt, "select_account") || flow.Kind == storage.InteractionLink,
 		// Whoever proves an account here so that another one can be linked to it does so now.
 		Fresh:   slices.Contains(prompt, "login") || interaction.Pending(flow) != nil,

@@ -2,11 +2,13 @@ package federation_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 
 	"gatehouse/provider"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/upstream"
 	"gatehouse/provider/upstream/upstreamtest"
 	"gatehouse/storage"
@@ -99,6 +101,32 @@ func TestNobodyIsAskedForAProofThatCannotBeGiven(t *testing.T) {
 		}
 		if p.StatusCode != http.StatusConflict || !strings.Contains(p.Body, "no way to sign in to it yet") || len(g.identities(subject)) != 0 {
 			t.Errorf("without passwords %v: %d %s", none, p.StatusCode, p.Body)
+		}
+	}
+}
+
+// A passkey is a way in, where there are passkeys: who has nothing else may prove the account by it and link a provider. A security key that cannot sign in alone is none.
+func TestPasskeyIsAWayIn(t *testing.T) {
+	o := upstreamtest.NewOIDC(t)
+	for _, c := range []struct {
+		on   bool
+		kind storage.FactorKind
+		want bool
+	}{{true, storage.FactorPasskey, true}, {false, storage.FactorPasskey, false}, {true, storage.FactorKey, false}} {
+		g := reserve(t, "memory", "localhost") // there are no passkeys for addresses
+		if err := g.boot([]upstream.Config{corp(o)}, func(o *provider.Options) { o.Factors = signin.Policy{Passkeys: c.on} }); err != nil {
+			t.Fatal(err)
+		}
+		g.app()
+		subject := g.user("ada@example.com")
+		key := &storage.Factor{ID: "key", Subject: subject, Kind: c.kind, Name: "Key", CredentialID: "credential", Data: []byte("{}")}
+		if err := errors.Join(g.Store.SetPassword(t.Context(), subject, ""), g.Store.CreateFactor(t.Context(), key, 1)); err != nil {
+			t.Fatal(err)
+		}
+		v := newVisitor(t)
+		p := v.submit(v.get(g.authorize(nil)), "action", "/upstream/corp/start", nil)
+		if told := strings.Contains(p.Body, "no way to sign in to it yet"); told == c.want {
+			t.Errorf("passkeys %t, a %s: %d %s", c.on, c.kind, p.StatusCode, p.Body)
 		}
 	}
 }

@@ -60,12 +60,16 @@ func redeemCode(ctx context.Context, p *Pipeline, r Request) (*Award, error) {
 	if !p.Now().Before(row.Expires) {
 		return nil, errGone("code")
 	}
+	scopes, err := scopesLeft(r.Client, payload.Scopes)
+	if err != nil {
+		return nil, err
+	}
 	resources, err := p.wantedResources(r, payload)
 	if err != nil {
 		return nil, err
 	}
 	return &Award{
-		Client: r.Client, GrantID: row.GrantID, Subject: row.Subject, Payload: payload, Scopes: payload.Scopes, Resources: resources, SID: payload.SID,
+		Client: r.Client, GrantID: row.GrantID, Subject: row.Subject, Payload: payload, Scopes: scopes, Resources: resources, SID: payload.SID,
 		Row: row, Consume: true, Refresh: slices.Contains(r.Client.GrantTypes, "refresh_token"), GrantExpires: row.GrantExpires, Nonce: payload.Nonce,
 	}, nil
 }

@@ -63,7 +63,12 @@ func refreshScopes(r Request, granted Payload) ([]string, error) {
 	if !within(wanted, granted.Scopes) {
 		return nil, Refuse("invalid_scope", "The requested scope exceeds what was granted. Ask for the same scopes, fewer, or none.")
 	}
-	kept := slices.DeleteFunc(slices.Clone(wanted), func(s string) bool { return !slices.Contains(r.Client.Scopes, s) })
+	return scopesLeft(r.Client, wanted)
+}
+
+// scopesLeft are the scopes that a client may still have of those that were granted to it.
+func scopesLeft(c *storage.Client, granted []string) ([]string, error) {
+	kept := slices.DeleteFunc(slices.Clone(granted), func(s string) bool { return !slices.Contains(c.Scopes, s) })
 	if len(kept) == 0 {
 		return nil, Refuse("invalid_grant", "This client may no longer have any of the granted scopes.")
 	}

@@ -2,7 +2,11 @@ package interaction
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"gatehouse/storage"
 )
 
 // stepUp and factorDue are the names of the checks of which a second factor is all that is missing.
@@ -23,6 +27,7 @@ var Checks = []Check{
 	{"id_token_hint", StepLogin, "login_required", "Another user is signed in than the one of id_token_hint, or of sub in the claims parameter.", hintDiffers},
 	{"id_token_hint answered", "", "login_required", "Another user signed in than the one of id_token_hint, or of sub in the claims parameter.", hintDiffersStill},
 	{stepUp, StepLogin, "unmet_authentication_requirements", "The user signed in with less than the essential acr values ask for.", acrElsewhere},
+	{"factor nowhere", "", "unmet_authentication_requirements", "The client asks for a second factor, and there is none here.", func(s *State) bool { return s.FactorDue && s.FactorNowhere }},
 	{factorDue, StepLogin, "interaction_required", "The client, or the server, asks for a second factor, and the user signed in without one.", func(s *State) bool { return s.FactorDue }},
 	{"acr", "", "unmet_authentication_requirements", "None of the essential acr values can be reached here.", acrUnmet},
 	{"consent asked", StepConsent, "consent_required", "The user must be asked every time by this request or client.", consentPrompted},
@@ -61,6 +66,16 @@ func tooOld(s *State) bool {
 		return false
 	}
 	return *s.MaxAge <= 0 || s.Now.Sub(s.Session.AuthTime).Seconds() > float64(*s.MaxAge)
+}
+
+// Again tells whether a paused request wants a new sign-in of whoever has the session: by its prompt, its max_age or else that of its client, or in order to link an account. Whoever comes to
+// the sign-in page for another reason may be somebody else.
+func Again(i *storage.Interaction, session *storage.Session, defaultMaxAge *int64, now time.Time) bool {
+	s := State{Prompt: strings.Fields(i.Params.Get("prompt")), MaxAge: defaultMaxAge, Session: session, Created: i.Created, SignedIn: i.Proofs[ProofLogin], Now: now}
+	if limit, err := strconv.ParseInt(i.Params.Get("max_age"), 10, 64); err == nil {
+		s.MaxAge = &limit
+	}
+	return i.Params.Get(ParamLink) != "" || loginPrompted(&s) || tooOld(&s)
 }
 
 func hintDiffers(s *State) bool { return hintMismatch(s) && !s.signedInHere() }

@@ -3,6 +3,8 @@ package interaction
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/storage"
@@ -14,12 +16,14 @@ import (
 const (
 	ReturnLink = "/account/link"
 	ParamLink  = "link"
+	// ParamUndone tells that a form was sent and only led to a sign-in: the page says afterwards that nothing was done.
+	ParamUndone = "undone"
 )
 
 const (
 	proofWalk = "walk"
 	proofLink = "link"
-	// proofSent tells that the browser has been sent to a provider once without being asked; "1".
+	// proofSent tells to which providers the browser has been sent: their ids, separated by spaces.
 	proofSent = "sent"
 )
 
@@ -46,11 +50,16 @@ func TakeWalk(i *storage.Interaction) *Walk {
 	return w
 }
 
-// Sent tells whether MarkSent was called for the interaction.
-func Sent(i *storage.Interaction) bool { return i.Proofs[proofSent] != "" }
+// Sent are the ids of the providers for which MarkSent was called, each once.
+func Sent(i *storage.Interaction) []string { return strings.Fields(i.Proofs[proofSent]) }
 
-// MarkSent notes that the browser has been sent to a provider. It is not sent again without being asked, or a provider that sends it back would keep it in a circle.
-func MarkSent(i *storage.Interaction) { Prove(i, proofSent, "1") }
+// MarkSent notes that the browser has been sent to a provider. It is not sent there again without being asked, or a provider that sends it back would keep it in a circle; nor to one
+// after the other and back, so all of them are kept.
+func MarkSent(i *storage.Interaction, upstream string) {
+	if sent := Sent(i); !slices.Contains(sent, upstream) {
+		Prove(i, proofSent, strings.Join(append(sent, upstream), " "))
+	}
+}
 
 // PendingLink is an account at a provider whose address is that of a user here, and which waits for that user to sign in (security rows 172 and 174). It is worth nothing to
 // anybody else.
@@ -89,6 +98,9 @@ func Next(i *storage.Interaction) (path string, query url.Values) {
 	if i.Kind == storage.InteractionAccount { // the account page needs nothing of the interaction, which a sign-in has done with
 		if id := i.Params.Get(ParamLink); id != "" {
 			return ReturnLink, url.Values{"upstream": {id}}
+		}
+		if i.Params.Get(ParamUndone) != "" {
+			return i.ReturnTo, url.Values{"done": {"nothing"}}
 		}
 		return i.ReturnTo, nil
 	}

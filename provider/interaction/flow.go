@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/provider/seal"
 	"gatehouse/storage"
 )
 
@@ -59,6 +60,8 @@ const (
 // Options build Flows.
 type Options struct {
 	Store storage.InteractionStore
+	// Seal seals what people type; nil keeps nothing of that.
+	Seal *seal.Ring
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Lifetime is how long a paused request waits; zero means 30 minutes.
@@ -68,13 +71,14 @@ type Options struct {
 // Flows keeps paused requests. It is safe for concurrent use.
 type Flows struct {
 	store    storage.InteractionStore
+	seal     *seal.Ring
 	now      func() time.Time
 	lifetime time.Duration
 }
 
 // New returns Flows.
 func New(o Options) *Flows {
-	f := &Flows{store: o.Store, now: o.Now, lifetime: o.Lifetime}
+	f := &Flows{store: o.Store, seal: o.Seal, now: o.Now, lifetime: o.Lifetime}
 	if f.now == nil {
 		f.now = time.Now
 	}
@@ -169,6 +173,7 @@ func Pin(i *storage.Interaction, subject, sessionID string) {
 func SignIn(i *storage.Interaction, subject, sessionID string) {
 	Pin(i, subject, sessionID)
 	SetHalf(i, nil)
+	delete(i.Proofs, proofName)
 	Prove(i, ProofLogin, subject)
 }
 

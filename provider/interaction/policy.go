@@ -36,6 +36,8 @@ type State struct {
 	EssentialACR []string
 	// FactorDue tells that policy wants a second factor of this user for this client, and the session was begun without.
 	FactorDue bool
+	// FactorNowhere tells that there is no kind of second factor, so that one which is due cannot be shown.
+	FactorNowhere bool
 	// ReachableACR are the values that a sign-in elsewhere may give, beyond that of the sign-in page itself.
 	ReachableACR []string
 	// Offline tells that offline_access is asked for.

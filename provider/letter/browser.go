@@ -17,6 +17,7 @@ import (
 const (
 	dataBrowser     = "browser"
 	dataInteraction = "interaction"
+	dataClient      = "client"
 )
 
 // Begun notes in a ticket's data the browser that asks for it and the interaction that waits there; flow is nil if none does.
@@ -27,9 +28,15 @@ func Begun(w http.ResponseWriter, r *http.Request, data map[string]string, flow 
 	data[dataBrowser] = web.Binder(w, r)
 	if flow != nil {
 		data[dataInteraction] = flow.ID
+		if flow.Kind == storage.InteractionAuthorize {
+			data[dataClient] = flow.Params.Get("client_id")
+		}
 	}
 	return data
 }
+
+// ClientOf is the id of the client that the person who asked for a ticket was on the way to; empty if there was none.
+func ClientOf(t *storage.Ticket) string { return t.Data[dataClient] }
 
 // Here tells whether the request comes from the browser in which the ticket was asked for (security row 151).
 func Here(r *http.Request, t *storage.Ticket) bool {

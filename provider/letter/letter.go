@@ -1,6 +1,7 @@
 package letter
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -17,16 +18,17 @@ import (
 
 // Tickets makes links; package ticket does.
 type Tickets interface {
-	Issue(ctx context.Context, made storage.Ticket) (link string, err error)
-	// Feign does the work of Issue for a ticket that nobody gets.
-	Feign(ctx context.Context, kind storage.TicketKind) error
+	// IssueAt makes a link for a user who was just read.
+	IssueAt(ctx context.Context, made storage.Ticket) (link string, err error)
+	// Feign does the work of IssueAt for a ticket that nobody gets, with the kind and the data of another.
+	Feign(ctx context.Context, like storage.Ticket, mark string) (link string, err error)
 	Life(kind storage.TicketKind) time.Duration
 }
 
 // Mailer sends mail; package mail does.
 type Mailer interface {
 	Send(ctx context.Context, to, lang string, m templates.Mail) error
-	// Feign does the work of Send for a mail that nobody gets, which may lack its link.
+	// Feign does the work of Send for a mail that nobody gets.
 	Feign(ctx context.Context, lang string, m templates.Mail) error
 }
 
@@ -52,9 +54,11 @@ type Letter struct {
 	// Counted names the address in the limit: its key, or what was typed if nobody has it. Letters of different kinds of ticket are counted apart, so that what strangers ask for uses up
 	// nothing that only somebody who is signed in can.
 	Counted string
+	// Lane is what the browser is known by to the person (signin.Known), which gives it a limit of its own; empty: that of all strangers.
+	Lane string
 	// Lang is the language that the person reads.
 	Lang string
-	// Ticket is what the link of the mail does. If Link is set the mail has that instead, and no ticket is made.
+	// Ticket is what the link of the mail does; with a Subject it has the user's Epoch. If Link is set the mail has that instead, and no ticket is made.
 	Ticket storage.Ticket
 	Link   string
 	Mail   templates.Mail
@@ -62,17 +66,23 @@ type Letter struct {
 	Promised bool
 }
 
-// Send sends a letter, or does the same work in the same order and sends nothing: to nobody, and over the limit of an address (security row 136). For a peer over its own limit it does
+// mark stands for Counted where it is stored: people type passwords into the wrong field.
+func (l *Letter) mark() string {
+	sum := sha256.Sum256([]byte(l.Counted))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Send sends a letter, which looks like the pages of the request, or does the same work in the same order and sends nothing: to nobody, and over the limit of an address (security row 136). For a peer over its own limit it does
 // nothing at all, whoever the letter is for: that tells nothing, and neither rows nor the address's letters are the peer's to use up.
 func (p *Post) Send(r *http.Request, l Letter) error {
+	l.Mail.Brand = web.Brand(r)
 	allowed := l.Promised
 	if !allowed {
 		peer, err := p.take(r, "mail\nip\n"+web.PeerKey(r), p.PerIP)
 		if err != nil || !peer {
 			return err
 		}
-		sum := sha256.Sum256([]byte(l.Counted)) // people type passwords into the wrong field
-		if allowed, err = p.take(r, "mail\naddress\n"+string(l.Ticket.Kind)+"\n"+base64.RawURLEncoding.EncodeToString(sum[:]), p.PerAddress); err != nil {
+		if allowed, err = p.take(r, "mail\naddress\n"+string(l.Ticket.Kind)+"\n"+l.mark()+l.Lane, p.PerAddress); err != nil {
 			return err
 		}
 	}
@@ -81,9 +91,9 @@ func (p *Post) Send(r *http.Request, l Letter) error {
 	}
 	link, err := l.Link, error(nil)
 	if link != "" {
-		err = p.Tickets.Feign(r.Context(), l.Ticket.Kind)
+		_, err = p.Tickets.Feign(r.Context(), l.Ticket, l.mark())
 	} else {
-		link, err = p.Tickets.Issue(r.Context(), l.Ticket)
+		link, err = p.Tickets.IssueAt(r.Context(), l.Ticket)
 		l.Mail.Life = p.Tickets.Life(l.Ticket.Kind)
 	}
 	if err != nil {
@@ -109,10 +119,11 @@ func (p *Post) take(r *http.Request, key string, limit ratelimit.Limit) (bool, e
 }
 
 func (p *Post) feign(ctx context.Context, l Letter) error {
-	if err := p.Tickets.Feign(ctx, l.Ticket.Kind); err != nil {
+	link, err := p.Tickets.Feign(ctx, l.Ticket, l.mark())
+	if err != nil {
 		return fmt.Errorf("feign link: %w", err)
 	}
-	l.Mail.Life = p.Tickets.Life(l.Ticket.Kind)
+	l.Mail.Link, l.Mail.Life = cmp.Or(l.Link, link), p.Tickets.Life(l.Ticket.Kind)
 	if err := p.Mailer.Feign(ctx, l.Lang, l.Mail); err != nil {
 		return fmt.Errorf("feign mail: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"gatehouse/provider/interaction"
@@ -18,14 +19,21 @@ import (
 
 const accountsPath = "/login/accounts"
 
-// choices returns who can be chosen for a request that wants a choice: the browser's session first, then those that are parked. None if no choice is due, or nobody is signed in.
+// choices returns who can be chosen: the browser's session first, then those that are parked. None if no choice is due, or nobody is signed in. One is due if the request wants it, and if nobody is the
+// browser's any more while others wait who are to stay signed in: nothing else would lead to them.
 func (l *Login) choices(r *http.Request, flow *storage.Interaction) ([]*session.Current, error) {
-	if !interaction.ChoiceDue(flow, strings.Fields(flow.Params.Get("prompt"))) || interaction.Another(flow) || interaction.Pending(flow) != nil {
+	prompt := strings.Fields(flow.Params.Get("prompt"))
+	asked := interaction.ChoiceDue(flow, prompt)
+	offered := interaction.ChoiceDue(flow, []string{"select_account"}) && !slices.Contains(prompt, "login") && flow.Kind != storage.InteractionLink
+	if !asked && !offered || interaction.Another(flow) || interaction.Pending(flow) != nil {
 		return nil, nil
 	}
 	current, err := l.Sessions.Current(r)
 	if err != nil {
 		return nil, fmt.Errorf("read session: %w", err)
+	}
+	if current != nil && !asked {
+		return nil, nil
 	}
 	parked, err := l.Sessions.Parked(r)
 	if err != nil {
@@ -38,21 +46,10 @@ func (l *Login) choices(r *http.Request, flow *storage.Interaction) ([]*session.
 }
 
 // showAccounts serves GET: the list. Without anybody to choose the sign-in page is the place.
-func (l *Login) showAccounts(w http.ResponseWriter, r *http.Request) error {
-	flow, err := l.load(r, r.URL.Query().Get("interaction"))
-	if err != nil {
-		return l.refuse(w, r, err)
-	}
+func (l *Login) showAccounts(w http.ResponseWriter, r *http.Request, flow *storage.Interaction, form *templates.Login) error {
 	accounts, err := l.choices(r, flow)
 	if err != nil {
 		return err
-	}
-	form, err := l.page(r, flow)
-	if err != nil {
-		return err
-	}
-	if form == nil {
-		return l.back(w, r, flow)
 	}
 	if len(accounts) == 0 {
 		return l.toForm(w, r, flow)

@@ -37,10 +37,10 @@ func (a *attempt) subject() string {
 // FailureStore counts the failures of an account for good.
 type FailureStore interface {
 	FailPassword(ctx context.Context, subject string, at time.Time) (int, error)
-	ClearFailures(ctx context.Context, subject string) error
+	ClearFailures(ctx context.Context, subject string, below int) error
 }
 
-// Limits bound the failures of sign-ins: per account, per address and per network (web.PeerKey, web.NetKey). Successes are not counted.
+// Limits bound the failures of sign-ins: per account, per address and per network (web.PeerKey, web.NetKey). Successes are not counted. They bound the names of IdentifierFirst, too.
 type Limits struct {
 	// AccountFailures slows down guesses at one account, or at one name that nobody has. Forget is this package's business.
 	AccountFailures ratelimit.Backoff
@@ -48,11 +48,13 @@ type Limits struct {
 	// known. 0 is no limit.
 	MaxFailures             int
 	IPFailures, NetFailures ratelimit.Limit
+	// Names are what one address may type in the step of the name.
+	Names ratelimit.Limit
 }
 
 // try checks one user name and password. An unknown user, a disabled one, one with too many failures and a wrong password cost the same operations in the same order (ruling 27): two
 // limits read, one user read, the account's failures read, one hash compared, two limits and the account's failures counted, and one row written for good.
-func (l *Login) try(w http.ResponseWriter, r *http.Request, username, password string) (*attempt, error) {
+func (l *Login) try(r *http.Request, username, password string) (*attempt, error) {
 	ctx := r.Context()
 	places := []counter{
 		{"login\nip\n" + web.PeerKey(r), l.Limits.IPFailures}, {"login\nnet\n" + web.NetKey(r), l.Limits.NetFailures},
@@ -71,7 +73,7 @@ func (l *Login) try(w http.ResponseWriter, r *http.Request, username, password s
 	if err != nil {
 		return nil, fmt.Errorf("find user: %w", err)
 	}
-	lane := l.laneOf(r, user, encoded, accountKey(user, key, username))
+	lane := l.laneOf(r, user, accountKey(user, key, username))
 	leave, err := l.gate.enter(ctx, lane.key)
 	if err != nil {
 		return nil, busy(err)
@@ -101,19 +103,24 @@ func (l *Login) try(w http.ResponseWriter, r *http.Request, username, password s
 	if err != nil || wait > 0 {
 		return &attempt{user: user, wait: wait}, err
 	}
-	if err := l.forgive(ctx, user, lane, failed); err != nil {
+	if over, err := l.forgive(ctx, user, lane, failed); err != nil {
 		return nil, err
+	} else if over {
+		wait, err := l.fail(ctx, user, lane, places)
+		return &attempt{user: user, reason: tooManyFailures, wait: wait}, err
 	}
 	if rehash {
-		encoded = l.rehash(r, user, encoded, password)
+		l.rehash(r, user, encoded, password)
 	}
-	l.remember(w, r, user, encoded)
 	return &attempt{ok: true, user: user}, nil
 }
 
 func busy(cause error) error {
 	return &web.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Text: templates.Say("error.crowded"), RetryAfter: busyRetry, Cause: cause}
 }
+
+// tooManyFailures is why the right password is refused.
+const tooManyFailures = "too many failures in a row"
 
 // refusal says, for the audit log, why a try is refused; empty if it is not.
 func (l *Login) refusal(user *storage.User, ok bool, in lane, failed ratelimit.Failed) string {
@@ -125,7 +132,7 @@ func (l *Login) refusal(user *storage.User, ok bool, in lane, failed ratelimit.F
 	case user.Disabled:
 		return "disabled user"
 	case l.exhausted(user, in, failed):
-		return "too many failures in a row"
+		return tooManyFailures
 	}
 	return ""
 }
@@ -164,17 +171,15 @@ func (l *Login) count(ctx context.Context, counters ...counter) (wait time.Durat
 	return wait, nil
 }
 
-// rehash stores the password in today's encoding and returns what is stored now. A sign-in does not fail because this does.
-func (l *Login) rehash(r *http.Request, user *storage.User, old, password string) string {
+// rehash stores the password in today's encoding. A sign-in does not fail because this does.
+func (l *Login) rehash(r *http.Request, user *storage.User, old, password string) {
 	encoded, err := l.Passwords.Hash(r.Context(), password)
 	if err == nil {
 		err = l.Store.RehashPassword(r.Context(), user.Subject, old, encoded)
 	}
 	if err != nil {
 		web.Annotate(r, "rehash", "failed")
-		return old
 	}
-	return encoded
 }
 
 // accountKey names an account's counter. Every name of an account leads to its subject, so no spelling buys further tries (security row 137). What

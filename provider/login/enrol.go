@@ -10,7 +10,6 @@ import (
 	"gatehouse/provider/audit"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
-	"gatehouse/provider/letter"
 	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
@@ -85,6 +84,8 @@ func (l *Login) submitEnrol(w http.ResponseWriter, r *http.Request) error {
 		problem = templates.Say("factor.stale")
 	case errors.Is(err, credential.ErrPasskey), errors.Is(err, storage.ErrExists):
 		problem = templates.Say("factor.passkey_refused")
+	case errors.Is(err, storage.ErrNotFound): // signed out everywhere in between (security row 172)
+		return l.giveUp(w, r, at.flow)
 	case err != nil:
 		return err
 	}
@@ -92,12 +93,11 @@ func (l *Login) submitEnrol(w http.ResponseWriter, r *http.Request) error {
 		l.Audit.Record(r.Context(), audit.Event{Name: "factor.failed", Actor: at.user.Subject, Target: "enrolment", Result: "failed", Reason: err.Error()})
 		return l.renderEnrol(w, r, at, http.StatusUnprocessableEntity, r.PostFormValue("pending"), problem)
 	}
-	event := activity.Event{Kind: activity.FactorEnrolled, Target: f.ID, Reason: string(f.Kind), Detail: f.Name}
-	if l.Tickets != nil && at.user.EmailVerified {
-		event.Mail = letter.Undoable(r.Context(), l.Tickets, templates.MailFactorAdded, letter.Undo(at.user, f.Created))
+	l.SignIn.Note(r, at.user, activity.Event{Kind: activity.FactorEnrolled, Target: f.ID, Reason: string(f.Kind), Detail: f.Name, Undo: activity.Undo(at.user, f.Created)})
+	codes, err := l.Factors.Recovery.Generate(r.Context(), at.user)
+	if errors.Is(err, storage.ErrNotFound) {
+		return l.giveUp(w, r, at.flow)
 	}
-	l.SignIn.Note(r, at.user, event)
-	codes, err := l.Factors.Recovery.Generate(r.Context(), at.user.Subject)
 	if err != nil {
 		return err
 	}
@@ -117,6 +117,6 @@ func (l *Login) enrol(r *http.Request, at *waiting) (*storage.Factor, []string, 
 	if l.Factors.TOTP == nil {
 		return nil, nil, fmt.Errorf("%w: authenticator apps are off", credential.ErrCode)
 	}
-	f, err := l.Factors.TOTP.Finish(r.Context(), at.user.Subject, r.PostFormValue("pending"), r.PostFormValue("code"), r.PostFormValue("name"))
+	f, err := l.Factors.TOTP.Finish(r.Context(), at.user, r.PostFormValue("pending"), r.PostFormValue("code"), r.PostFormValue("name"))
 	return f, []string{"otp"}, err
 }

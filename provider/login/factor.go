@@ -21,7 +21,7 @@ import (
 	"gatehouse/templates"
 )
 
-// The second factor: a code of an authenticator app, a recovery code or a passkey, after a first factor that waits in the interaction.
+// The second factor: a code of an authenticator app, a recovery code, a passkey or a security key, after a first factor that waits in the interaction.
 
 // maxTries is how many codes one sign-in may try unless Factors say something else.
 const maxTries = 5
@@ -58,7 +58,7 @@ func (l *Login) half(w http.ResponseWriter, r *http.Request, id string) (*waitin
 	if half == nil {
 		return nil, l.toForm(w, r, flow)
 	}
-	if err := l.dress(r, flow); err != nil {
+	if err := l.SignIn.Dress(r, flow); err != nil {
 		return nil, err
 	}
 	user, err := l.Factors.Users.User(r.Context(), half.Subject)
@@ -68,6 +68,7 @@ func (l *Login) half(w http.ResponseWriter, r *http.Request, id string) (*waitin
 	if err != nil || user.Disabled || user.Epoch != half.Epoch {
 		return nil, l.giveUp(w, r, flow)
 	}
+	web.SetUserLang(r, user.Locale)
 	if half.StepUp { // the session that is to become stronger must still be there
 		current, err := l.Sessions.Current(r)
 		if err != nil {
@@ -115,7 +116,7 @@ func (l *Login) renderFactor(w http.ResponseWriter, r *http.Request, at *waiting
 	passkey := false
 	for _, f := range at.factors {
 		page.TOTP = page.TOTP || f.Kind == storage.FactorTOTP
-		passkey = passkey || f.Kind == storage.FactorPasskey
+		passkey = passkey || f.Kind.HasCredential()
 	}
 	left, err := l.Factors.Recovery.Left(r.Context(), at.user.Subject)
 	if err != nil {
@@ -194,13 +195,27 @@ func (l *Login) kindOf(r *http.Request) string {
 }
 
 // guessCounters are the limits of an answer. An app's code is short and is counted for the user as well (security row 155), under the epoch: a new password, which ends the guessing of whoever
-// knows the old one, begins a new count. Passkeys and recovery codes cannot be guessed, so that somebody who tries codes does not keep the owner from using one.
+// knows the old one, begins a new count, but not any number of times: whoever has the mailbox can set one again and again. A browser in which the user has shown a second factor before has counts of
+// its own. Passkeys and recovery codes cannot be guessed, so that somebody who tries codes
+// does not keep the owner from using one.
 func (l *Login) guessCounters(r *http.Request, user *storage.User, kind string) []counter {
 	counters := []counter{{"factor\nip\n" + web.PeerKey(r), l.Factors.PerIP}}
 	if kind == kindTOTP {
-		counters = append(counters, counter{"factor\n" + user.Subject + "\n" + strconv.FormatInt(user.Epoch, 10), l.Factors.PerUser})
+		lane := ""
+		if known := l.SignIn.Known(r, user); known.Strong {
+			lane = known.Name
+		}
+		counters = append(counters,
+			counter{"factor\n" + user.Subject + "\n" + strconv.FormatInt(user.Epoch, 10) + lane, l.Factors.PerUser},
+			counter{"factor\nwhatever the password\n" + user.Subject + lane, lasting(l.Factors.PerUser)},
+		)
 	}
 	return counters
+}
+
+// lasting is the limit of wrong codes under any number of passwords: six times as many at once, and a quarter as often. With 10 an hour that is 60 a day.
+func lasting(l ratelimit.Limit) ratelimit.Limit {
+	return ratelimit.Limit{Burst: 6 * l.Burst, Every: 4 * l.Every}
 }
 
 // countTry counts a try before it is looked at, so that many at once are not more than one after the other. over: it was one too many, and the browser was answered.
@@ -258,7 +273,7 @@ func (l *Login) prove(r *http.Request, at *waiting, kind string) (amr []string, 
 	case err == nil:
 		l.Audit.Record(ctx, event)
 		if kind == kindRecovery {
-			l.SignIn.Note(r, at.user, activity.Event{Kind: activity.RecoveryUsed})
+			l.SignIn.Note(r, at.user, activity.Event{Kind: activity.RecoveryUsed, Undo: activity.Undo(at.user, time.Time{})})
 		}
 		return amr, templates.Text{}, nil
 	case errors.Is(err, credential.ErrCode):

@@ -20,6 +20,7 @@ import (
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/seal"
 	"gatehouse/provider/session"
+	"gatehouse/provider/signin"
 	"gatehouse/provider/web"
 	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
@@ -135,9 +136,9 @@ func (s *server) FailPassword(ctx context.Context, subject string, at time.Time)
 	return s.store.FailPassword(ctx, subject, at)
 }
 
-func (s *server) ClearFailures(ctx context.Context, subject string) error {
+func (s *server) ClearFailures(ctx context.Context, subject string, below int) error {
 	s.work.did("clear failures")
-	return s.store.ClearFailures(ctx, subject)
+	return s.store.ClearFailures(ctx, subject, below)
 }
 
 func (s *server) Verify(ctx context.Context, encoded, password string) (ok, rehash bool, err error) {
@@ -176,15 +177,17 @@ func start(t *testing.T, changes ...func(*login.Options)) *server {
 	s.passwords, err = credential.New(credential.Options{Store: s.store, Seal: ring, Cost: 4, MinLength: 15})
 	s.must(err)
 	s.must(s.passwords.Load(t.Context()))
-	s.flows = interaction.New(interaction.Options{Store: s.store, Now: s.clock.now})
+	s.flows = interaction.New(interaction.Options{Store: s.store, Seal: ring, Now: s.clock.now})
 	sessions := session.New(session.Options{Store: s.store, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Now: s.clock.now})
 	log := slog.New(slog.NewJSONHandler(s.log, nil))
 	pages, err := templates.Load()
 	s.must(err)
 	s.mux, err = web.New(web.Options{Issuer: origin, Templates: pages, CSRFKeys: ring.Derive("csrf", 32), Log: log, Now: s.clock.now})
 	s.must(err)
+	records := audit.New(log)
 	o := login.Options{
-		Store: s, Passwords: s, Sessions: sessions, Flows: s.flows, Clients: s.store, Limiter: ratelimit.New(ratelimit.Options{Store: s, Now: s.clock.now}), Audit: audit.New(log), Now: s.clock.now,
+		SignIn: signin.New(signin.Options{Sessions: sessions, Flows: s.flows, Clients: s.store, BrowserKeys: [][]byte{[]byte("new key"), []byte("old key")}, Audit: records, Now: s.clock.now}),
+		Store:  s, Passwords: s, Sessions: sessions, Flows: s.flows, Clients: s.store, Limiter: ratelimit.New(ratelimit.Options{Store: s, Now: s.clock.now}), Audit: records, Now: s.clock.now,
 		Limits: login.Limits{
 			AccountFailures: ratelimit.Backoff{Free: 5, Longest: 15 * time.Minute}, MaxFailures: 100, IPFailures: ratelimit.Limit{Burst: 30, Every: 20 * time.Second}, NetFailures: ratelimit.Limit{Burst: 200, Every: 3 * time.Second},
 		},

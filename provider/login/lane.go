@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/provider/ratelimit"
+	"gatehouse/provider/signin"
 	"gatehouse/storage"
 )
 
@@ -21,15 +22,15 @@ type lane struct {
 	backoff ratelimit.Backoff
 }
 
-func (l *Login) laneOf(r *http.Request, user *storage.User, encoded, account string) lane {
+func (l *Login) laneOf(r *http.Request, user *storage.User, account string) lane {
 	b := l.Limits.AccountFailures
 	b.Forget = accountForget
-	name := l.device(r, user, encoded)
-	if name == "" {
+	known := l.SignIn.Known(r, user)
+	if known.Name == "" {
 		return lane{key: account, backoff: b}
 	}
-	b.Forget = deviceLife // so that a stolen cookie buys no more guesses than a stranger has
-	return lane{key: account + name, known: true, backoff: b}
+	b.Forget = signin.KnownLife // so that a stolen cookie buys no more guesses than a stranger has
+	return lane{key: account + known.Name, known: true, backoff: b}
 }
 
 // slowed returns the failures in the lane and how long they still block it.
@@ -87,17 +88,26 @@ func (l *Login) countForGood(ctx context.Context, user *storage.User) error {
 	return nil
 }
 
-// forgive clears the counts after a success, which costs nothing if there are none. Who guesses elsewhere stays slowed down.
-func (l *Login) forgive(ctx context.Context, user *storage.User, in lane, failed ratelimit.Failed) error {
+// forgive clears the counts after a success, which costs nothing if there are none. Who guesses elsewhere stays slowed down. over: tries at the same time, here or at another node, have brought
+// the account to its last failure since it was read, and it is no success.
+func (l *Login) forgive(ctx context.Context, user *storage.User, in lane, failed ratelimit.Failed) (over bool, err error) {
+	if user.Failures > 0 {
+		below := l.Limits.MaxFailures
+		if in.known {
+			below = 0
+		}
+		err := l.Store.ClearFailures(ctx, user.Subject, below)
+		if errors.Is(err, storage.ErrConsumed) {
+			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("forget failed sign-ins: %w", err)
+		}
+	}
 	if failed.Count > 0 {
 		if err := l.Limiter.Clear(ctx, in.key); err != nil {
-			return fmt.Errorf("forget failed sign-ins: %w", err)
+			return false, fmt.Errorf("forget failed sign-ins: %w", err)
 		}
 	}
-	if user.Failures > 0 {
-		if err := l.Store.ClearFailures(ctx, user.Subject); err != nil {
-			return fmt.Errorf("forget failed sign-ins: %w", err)
-		}
-	}
-	return nil
+	return false, nil
 }

@@ -14,7 +14,6 @@ import (
 // patient leaves the limits of places out, which are not what these tests are about.
 func patient(o *login.Options) {
 	o.Limits.IPFailures, o.Limits.NetFailures = ratelimit.Limit{}, ratelimit.Limit{}
-	o.DeviceKeys = [][]byte{[]byte("device key")}
 }
 
 // guesses tries n wrong passwords as fast as the answers allow and returns how long the waits were, in seconds.

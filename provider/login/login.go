@@ -9,7 +9,6 @@ import (
 
 	"gatehouse/provider/audit"
 	"gatehouse/provider/interaction"
-	"gatehouse/provider/letter"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/session"
 	"gatehouse/provider/signin"
@@ -35,7 +34,7 @@ type Passwords interface {
 // Upstreams are the providers at which people can sign in instead. Package upstream has them.
 type Upstreams interface {
 	Buttons() []templates.UpstreamButton
-	// Route is the provider that a request leads to without a question, empty if people choose.
+	// Route is the provider that a request, or the name typed for it, leads to without a question, empty if people choose.
 	Route(ctx context.Context, flow *storage.Interaction) (string, error)
 }
 
@@ -63,19 +62,18 @@ type Options struct {
 	// Remember offers to keep the session when the browser closes.
 	Remember bool
 	Limiter  *ratelimit.Limiter
-	Limits   Limits
+	// InProcess counts the names of IdentifierFirst, so that counting costs no write; nil counts none.
+	InProcess *ratelimit.Limiter
+	Limits    Limits
 	// Upstreams are the other ways to sign in; nil is the same as none.
 	Upstreams Upstreams
 	// NoPassword leaves the password form out, which needs Upstreams.
 	NoPassword bool
+	// IdentifierFirst asks for the name on a page of its own and for the password on the next one; it needs passwords.
+	IdentifierFirst bool
 	// Elsewhere says which other pages the form leads to.
 	Elsewhere Elsewhere
-	// DeviceKeys sign the cookie by which a browser that signed in before gets a failure counter of its own, so that strangers who guess cannot lock the
-	// account's owner out; the first key signs, all verify. Without keys every browser shares the account's counter.
-	DeviceKeys [][]byte
-	// Tickets make the link in the mail about a new factor that says "it was not me"; nil if no mail can be sent.
-	Tickets letter.Issuer
-	Audit   *audit.Log
+	Audit     *audit.Log
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -99,11 +97,17 @@ func New(o Options) *Login {
 
 // Mount adds /login, the choice of accounts and the second factors.
 func (l *Login) Mount(m *web.Mux) {
-	m.Page("/login", l.show, l.submit)
-	m.Page(accountsPath, l.showAccounts, l.chooseAccount)
+	if l.IdentifierFirst {
+		m.Page("/login", l.show, l.paused(l.submitName))
+		m.Page(namePath, l.paused(l.showName), nil)
+		m.Page(passwordPath, l.paused(l.showPassword), l.paused(l.submitPassword))
+	} else {
+		m.Page("/login", l.show, l.paused(l.submit))
+	}
+	m.Page(accountsPath, l.paused(l.showAccounts), l.chooseAccount)
 	if l.SignIn.Policy.Enabled() {
 		m.Page("/login/step-up", l.stepUp, nil)
-		m.Page("/login/passkey", nil, l.submitPasskey)
+		m.Page("/login/passkey", nil, l.paused(l.submitPasskey))
 		m.Page(signin.FactorPath, l.showFactor, l.submitFactor)
 		m.Page(signin.EnrolPath, l.showEnrol, l.submitEnrol)
 	}
@@ -111,56 +115,51 @@ func (l *Login) Mount(m *web.Mux) {
 
 // show serves GET: the form. It changes nothing, not even for somebody who is signed in.
 func (l *Login) show(w http.ResponseWriter, r *http.Request) error {
-	id := r.URL.Query().Get("interaction")
-	if id == "" {
+	if r.URL.Query().Get("interaction") == "" {
 		return web.Redirect(w, r, web.LocalURL(r, interaction.ReturnAccount, nil)) // which begins an interaction, or needs none
 	}
-	flow, err := l.load(r, id)
-	if err != nil {
-		return l.refuse(w, r, err)
-	}
-	page, err := l.page(r, flow)
-	if err != nil {
+	return l.paused(l.begin)(w, r)
+}
+
+// begin is show for a request that waits.
+func (l *Login) begin(w http.ResponseWriter, r *http.Request, flow *storage.Interaction, page *templates.Login) error {
+	if sent, err := l.route(w, r, flow); sent || err != nil {
 		return err
-	}
-	if page == nil {
-		return l.back(w, r, flow)
-	}
-	if l.Upstreams != nil {
-		id, err := l.Upstreams.Route(r.Context(), flow)
-		if err != nil {
-			return fmt.Errorf("find provider: %w", err)
-		}
-		if id != "" {
-			return web.Redirect(w, r, web.LocalURL(r, "/upstream/"+url.PathEscape(id)+"/start", url.Values{"interaction": {flow.ID}}))
-		}
 	}
 	if accounts, err := l.choices(r, flow); err != nil {
 		return err
 	} else if len(accounts) > 0 {
 		return web.Redirect(w, r, web.LocalURL(r, accountsPath, url.Values{"interaction": {flow.ID}}))
 	}
-	if page.LockedName == "" {
-		if page.Username, err = l.suggested(r, flow); err != nil {
-			return err
-		}
+	var err error
+	if l.IdentifierFirst {
+		err = l.firstStep(r, flow, page)
+	} else if page.LockedName == "" {
+		page.Username, err = l.suggested(r, flow)
+	}
+	if err != nil {
+		return err
 	}
 	return web.Render(w, r, http.StatusOK, *page)
 }
 
+// route sends the browser to the provider that the request leads to. sent: there is one.
+func (l *Login) route(w http.ResponseWriter, r *http.Request, flow *storage.Interaction) (sent bool, err error) {
+	if l.Upstreams == nil {
+		return false, nil
+	}
+	id, err := l.Upstreams.Route(r.Context(), flow)
+	if err != nil {
+		return false, fmt.Errorf("find provider: %w", err)
+	}
+	if id == "" {
+		return false, nil
+	}
+	return true, web.Redirect(w, r, web.LocalURL(r, "/upstream/"+url.PathEscape(id)+"/start", url.Values{"interaction": {flow.ID}}))
+}
+
 // submit serves POST: one try.
-func (l *Login) submit(w http.ResponseWriter, r *http.Request) error {
-	flow, err := l.load(r, r.PostFormValue("interaction"))
-	if err != nil {
-		return l.refuse(w, r, err)
-	}
-	page, err := l.page(r, flow)
-	if err != nil {
-		return err
-	}
-	if page == nil {
-		return l.back(w, r, flow)
-	}
+func (l *Login) submit(w http.ResponseWriter, r *http.Request, flow *storage.Interaction, page *templates.Login) error {
 	if l.NoPassword {
 		return &web.Error{Status: http.StatusForbidden, Code: "no_password", Text: templates.Say("error.no_password")}
 	}
@@ -168,7 +167,12 @@ func (l *Login) submit(w http.ResponseWriter, r *http.Request) error {
 	if page.LockedName != "" {
 		page.Username = page.LockedName
 	}
-	result, err := l.try(w, r, page.Username, r.PostFormValue("password"))
+	return l.check(w, r, flow, page)
+}
+
+// check tries the password for the name on the page.
+func (l *Login) check(w http.ResponseWriter, r *http.Request, flow *storage.Interaction, page *templates.Login) error {
+	result, err := l.try(r, page.Username, r.PostFormValue("password"))
 	if err != nil {
 		return err
 	}
@@ -190,6 +194,28 @@ func (l *Login) submit(w http.ResponseWriter, r *http.Request) error {
 func (l *Login) back(w http.ResponseWriter, r *http.Request, flow *storage.Interaction) error {
 	path, query := interaction.Next(flow)
 	return web.Redirect(w, r, web.LocalURL(r, path, query))
+}
+
+// paused serves a page of an interaction that goes on.
+func (l *Login) paused(serve func(http.ResponseWriter, *http.Request, *storage.Interaction, *templates.Login) error) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id := r.PostFormValue("interaction")
+		if r.Method != http.MethodPost {
+			id = r.URL.Query().Get("interaction")
+		}
+		flow, err := l.load(r, id)
+		if err != nil {
+			return l.refuse(w, r, err)
+		}
+		page, err := l.page(r, flow)
+		if err != nil {
+			return err
+		}
+		if page == nil {
+			return l.back(w, r, flow)
+		}
+		return serve(w, r, flow, page)
+	}
 }
 
 func (l *Login) load(r *http.Request, id string) (*storage.Interaction, error) {

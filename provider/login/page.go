@@ -51,23 +51,6 @@ func (l *Login) page(r *http.Request, flow *storage.Interaction) (*templates.Log
 	return page, nil
 }
 
-// dress gives the pages of an interaction the looks and the language of its client.
-func (l *Login) dress(r *http.Request, flow *storage.Interaction) error {
-	web.SetLang(r, flow.Params.Get("ui_locales"))
-	if flow.Kind != storage.InteractionAuthorize {
-		return nil
-	}
-	client, err := l.Clients.Client(r.Context(), flow.Params.Get("client_id"))
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil // the authorization endpoint says so
-	}
-	if err != nil {
-		return fmt.Errorf("read client: %w", err)
-	}
-	web.SetClient(r, client)
-	return nil
-}
-
 // leadElsewhere says which other pages there are links to. Who proves an account that is known already makes no new one.
 func (l *Login) leadElsewhere(page *templates.Login, flow *storage.Interaction, client *storage.Client) {
 	page.Recovery, page.MailLink = l.Elsewhere.Recovery, l.Elsewhere.MailLink
@@ -94,6 +77,8 @@ func explain(page *templates.Login, flow *storage.Interaction) {
 		page.Notice = linking(page.Upstreams, pending)
 		// Its own provider could only lead back here.
 		page.Upstreams = slices.DeleteFunc(page.Upstreams, func(b templates.UpstreamButton) bool { return b.ID == pending.Upstream })
+	case interaction.BegunAnew(flow):
+		page.Notice = templates.Say("login.late")
 	case flow.Params.Get(interaction.ParamLink) != "":
 		page.Notice = templates.Say("login.again_to_link")
 	case flow.Kind == storage.InteractionAccount && flow.Params.Get("prompt") == "login":
@@ -109,8 +94,11 @@ func linking(buttons []templates.UpstreamButton, pending *interaction.PendingLin
 	return templates.Say("login.link_named", "Address", pending.Email, "Label", pending.Label)
 }
 
-// suggested is the name to fill in: what the client hints at, else who is signed in and must sign in again.
+// suggested is the name to fill in: what was typed before, else what the client hints at, else who is signed in and must sign in again.
 func (l *Login) suggested(r *http.Request, flow *storage.Interaction) (string, error) {
+	if typed := l.Flows.Typed(flow); typed != "" {
+		return typed, nil
+	}
 	if hint := flow.Params.Get("login_hint"); hint != "" && len(hint) <= maxHint && utf8.ValidString(hint) {
 		return hint, nil
 	}
@@ -121,10 +109,15 @@ func (l *Login) suggested(r *http.Request, flow *storage.Interaction) (string, e
 	if current == nil {
 		return "", nil
 	}
-	if current.User.Username != "" {
-		return current.User.Username, nil
+	return loginOf(current.User), nil
+}
+
+// loginOf is what a user types to sign in.
+func loginOf(u *storage.User) string {
+	if u.Username != "" {
+		return u.Username
 	}
-	return current.User.Email, nil
+	return u.Email
 }
 
 // retryAfter says in the header when to come back, and returns the same time for the page.
@@ -146,8 +139,30 @@ func tooMany(w http.ResponseWriter, r *http.Request, page *templates.Login, wait
 	return web.Render(w, r, http.StatusTooManyRequests, *page)
 }
 
+// begunAnew sends the browser to where its request begins anew, if it only took too long. sent: there is such a request.
+func (l *Login) begunAnew(w http.ResponseWriter, r *http.Request) (sent bool, err error) {
+	id := r.PostFormValue("interaction")
+	if r.Method != http.MethodPost {
+		id = r.URL.Query().Get("interaction")
+	}
+	binder, _ := web.BinderOf(r)
+	late, err := l.Flows.Late(r.Context(), id, binder)
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, web.Redirect(w, r, web.LocalURL(r, interaction.ReturnAuthorize, url.Values{"interaction": {late.ID}}))
+}
+
 // refuse answers an interaction that cannot go on here, without a word on what it was.
 func (l *Login) refuse(w http.ResponseWriter, r *http.Request, err error) error {
+	if errors.Is(err, storage.ErrNotFound) {
+		if sent, failed := l.begunAnew(w, r); sent || failed != nil {
+			return failed
+		}
+	}
 	switch {
 	case errors.Is(err, storage.ErrConsumed):
 		return web.Render(w, r, http.StatusOK, templates.Done{Heading: templates.Say("error.finished"), Message: templates.Say("error.finished_more")})

@@ -28,20 +28,14 @@ func (l *Login) passkeyForm(flow *storage.Interaction) (*templates.PasskeyForm, 
 }
 
 // submitPasskey serves POST /login/passkey. Refused answers count as wrong passwords of the address do.
-func (l *Login) submitPasskey(w http.ResponseWriter, r *http.Request) error {
-	flow, err := l.load(r, r.PostFormValue("interaction"))
-	if err != nil {
-		return l.refuse(w, r, err)
-	}
+func (l *Login) submitPasskey(w http.ResponseWriter, r *http.Request, flow *storage.Interaction, page *templates.Login) error {
 	if l.Factors.Passkeys == nil {
 		return &web.Error{Status: http.StatusForbidden, Code: "no_passkeys", Text: templates.Say("error.no_passkeys")}
 	}
-	page, err := l.page(r, flow)
-	if err != nil {
-		return err
-	}
-	if page == nil {
-		return l.back(w, r, flow)
+	if l.IdentifierFirst {
+		if err := l.firstStep(r, flow, page); err != nil {
+			return err
+		}
 	}
 	places := []counter{{"login\nip\n" + web.PeerKey(r), l.Limits.IPFailures}, {"login\nnet\n" + web.NetKey(r), l.Limits.NetFailures}}
 	wait, err := l.wait(r.Context(), places...)

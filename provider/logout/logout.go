@@ -107,19 +107,26 @@ func (l *Logout) endSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	waiting, err := l.Sessions.Parked(r)
+	if err != nil {
+		return fmt.Errorf("read parked sessions: %w", err)
+	}
 	foreign := r.Method == http.MethodPost && params.Get(fieldReturned) == ""
 	_, ours := web.BinderOf(r)
 	switch {
 	case held == nil && foreign:
 		return comeBack(w, r, ask)
-	case held == nil:
+	case held == nil && len(waiting) == 0:
 		return l.nothingToEnd(w, r, ask)
-	case ask.proves(held.Session):
+	case held != nil && ask.proves(held.Session):
 		return l.end(w, r, ask)
 	case foreign && !ours:
 		return comeBack(w, r, ask)
 	}
-	return l.ask(w, r, ask, held, live)
+	if live {
+		waiting = append([]*session.Current{held}, waiting...)
+	}
+	return l.ask(w, r, ask, waiting)
 }
 
 // confirm takes the answer to the question. It is protected against other sites, so it needs no proof; what the request asked for beyond the end of the session is
@@ -167,12 +174,12 @@ func comeBack(w http.ResponseWriter, r *http.Request, a *ask) error {
 	return web.Render(w, r, http.StatusOK, templates.LogoutReturn{Fields: append(a.fields(), templates.Pair{Name: fieldReturned, Value: "1"})})
 }
 
-// ask lets the person decide.
-func (l *Logout) ask(w http.ResponseWriter, r *http.Request, a *ask, held *session.Current, live bool) error {
+// ask lets the person decide about all who are signed in in this browser: a sign-out leaves nobody (security row 183).
+func (l *Logout) ask(w http.ResponseWriter, r *http.Request, a *ask, signedIn []*session.Current) error {
 	web.Annotate(r, "outcome", "confirm")
-	page := templates.LogoutConfirm{Fields: a.fields(), Fault: a.fault}
-	if live {
-		page.Account = accountOf(held.User)
+	page := templates.LogoutConfirm{Fields: a.fields(), Fault: a.fault, Accounts: len(signedIn)}
+	if len(signedIn) > 0 {
+		page.Account = accountOf(signedIn[0].User)
 	}
 	if a.client != nil {
 		page.App = labelOf(a.client)

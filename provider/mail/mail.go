@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	netmail "net/mail"
 	"strings"
 	"time"
@@ -129,11 +130,8 @@ func (m *Mailer) Send(ctx context.Context, to, lang string, mail templates.Mail)
 }
 
 // Feign does the work of Send for a mail that nobody gets, so that the time it takes does not tell who has an account (security row 136): its row is past its end from the
-// beginning, so that nobody claims it and the next purge removes it. It may lack the link.
+// beginning, so that nobody claims it and the next purge removes it.
 func (m *Mailer) Feign(ctx context.Context, lang string, mail templates.Mail) error {
-	if mail.Link == "" {
-		mail.Link = m.o.Issuer + "/" + strings.Repeat("-", 80)
-	}
 	return m.queue(ctx, "nobody@invalid", lang, mail, true)
 }
 
@@ -160,7 +158,9 @@ func (m *Mailer) write(to, lang string, mail templates.Mail) (*storage.Mail, err
 	if mail.Link != "" && !strings.HasPrefix(mail.Link, m.o.Issuer+"/") {
 		return nil, errLink
 	}
-	mail.Brand = m.o.Brand
+	if mail.Brand == (templates.Brand{}) {
+		mail.Brand = m.o.Brand
+	}
 	words, err := m.o.Words.RenderMail(cmp.Or(lang, m.o.Language), mail)
 	if err != nil {
 		return nil, err
@@ -175,6 +175,17 @@ func (m *Mailer) write(to, lang string, mail templates.Mail) (*storage.Mail, err
 	row := &storage.Mail{ID: hex.EncodeToString(random[:]), Kind: string(mail.Kind), Created: now, NextAttempt: now, Expires: now.Add(life(mail))}
 	row.Body = m.o.Seal.Seal(body, place(row))
 	return row, nil
+}
+
+// Waiting is how many mails wait in the store, for metrics: NaN if it does not say within two seconds.
+func (m *Mailer) Waiting() float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	n, err := m.o.Store.WaitingMails(ctx, m.o.Now())
+	if err != nil {
+		return math.NaN()
+	}
+	return float64(n)
 }
 
 // life is how long delivery is tried.

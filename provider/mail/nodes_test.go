@@ -123,7 +123,7 @@ func TestMailIsGivenUpWhenItsLinkIsDead(t *testing.T) {
 	if n := len(s.store.waiting()); n != 0 {
 		t.Errorf("%d mails wait", n)
 	}
-	if log := s.log.String(); !contains(log, `"event":"mail.given_up"`) || contains(log, "ada") || contains(log, "gth_lk_") {
+	if log := s.log.String(); !contains(log, `"event":"mail.given_up"`) || contains(log, "@") || contains(log, "Ada") || contains(log, "gth_lk_") {
 		t.Errorf("log %s", log)
 	}
 }

@@ -211,6 +211,9 @@ func (e *Engine) Replayed(ctx context.Context, row *storage.Token) {
 		if err := e.Store.CreateNotice(ctx, notice); err != nil {
 			e.Audit.Record(ctx, audit.Event{Name: "notice.create", Target: row.GrantID, Client: row.ClientID, Result: "failed", Reason: err.Error()})
 		}
+		if e.Reused != nil {
+			e.Reused(ctx, row.Subject, row.ClientID)
+		}
 	}
 	e.Audit.Record(ctx, audit.Event{Name: name, Actor: row.Subject, Target: row.GrantID, Client: row.ClientID, Result: "grant revoked"})
 	if err := e.Sync(ctx); err != nil {

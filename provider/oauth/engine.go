@@ -59,6 +59,8 @@ type Options struct {
 	UnsignedRequestObjects, UnsignedIDTokens bool
 	// SignUp tells whether people may make an account on the way to a client by themselves; nil: nowhere.
 	SignUp func(c *storage.Client) bool
+	// Reused tells the person that a refresh token was used again after its time, which ended the grant; nil: the account page alone does. It fails nothing.
+	Reused func(ctx context.Context, subject, clientID string)
 	// IDTokenAlg and AccessTokenAlg sign for clients that registered no algorithm.
 	IDTokenAlg, AccessTokenAlg string
 }

@@ -14,6 +14,7 @@ import (
 // MirrorStore is what the copies are made of.
 type MirrorStore interface {
 	Client(ctx context.Context, id string) (*storage.Client, error)
+	ClientUpdated(ctx context.Context, id string) (time.Time, error)
 	Changes(ctx context.Context) (map[storage.Topic]int64, error)
 	Revocations(ctx context.Context, after int64) ([]storage.Revocation, error)
 }
@@ -151,6 +152,15 @@ func (m *Mirror) Copied(id string) *storage.Client {
 		return nil
 	}
 	return m.clients[id]
+}
+
+// Outdated tells whether a client in the store is another one than the copy c, nil for no copy. A client that is not there is storage.ErrNotFound.
+func (m *Mirror) Outdated(ctx context.Context, id string, c *storage.Client) (bool, error) {
+	updated, err := m.store.ClientUpdated(ctx, id)
+	if err != nil {
+		return false, fmt.Errorf("ask for changes of client: %w", err)
+	}
+	return c == nil || !c.Updated.Equal(updated), nil
 }
 
 // ReadClient reads a client from the store and keeps a copy.

@@ -3,7 +3,9 @@ package playground
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	netmail "net/mail"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -31,10 +33,34 @@ func (s *stage) deliver(id, to, name string) {
 		s.t.Fatal(err)
 	}
 	err = box.Deliver(s.t.Context(), &mail.Message{
-		ID: id, Kind: "reset", Created: s.now, To: to, Lang: out.Lang, Subject: out.Subject + " " + id, Text: out.Text, HTML: out.HTML, From: &netmail.Address{Address: "no-reply@localhost"},
+		ID: id, Kind: "reset", Created: s.now, To: to, Lang: out.Lang, Subject: out.Subject + " " + id, Text: out.Text, HTML: out.HTML, From: &netmail.Address{Name: "Zürich", Address: "no-reply@localhost"},
 	})
 	if err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// A site whose name leads to this machine (DNS rebinding) is of one origin with what it loads under that name: the mailbox, with the links of everybody, is not there.
+func TestPlaygroundAnswersUnderItsOwnNamesOnly(t *testing.T) {
+	s := newStage(t)
+	s.deliver("m1", "ada@example.com", "Ada")
+	issuer, err := url.Parse(s.play.o.Issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]int{
+		issuer.Host: 200, issuer.Hostname(): 200, "localhost": 200, "LOCALHOST:8080": 200, "127.0.0.1:8080": 200, "[::1]:8080": 200, "[::1]": 200,
+		"evil.example": 421, "evil.example:8080": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example:8080": 421, "evil.example:localhost": 421, "": 421,
+	} {
+		for _, path := range []string{"/playground/mail", "/playground/mail?id=m1", "/playground/mail?id=m1&part=html", "/playground"} {
+			r := httptest.NewRequest(http.MethodGet, "http://op.test"+path, nil)
+			r.Host = host
+			w := httptest.NewRecorder()
+			s.play.ServeHTTP(w, r)
+			if w.Code != want || want != 200 && strings.Contains(w.Body.String(), "m1") {
+				t.Errorf("%q %s: %d %s", host, path, w.Code, w.Body)
+			}
+		}
 	}
 }
 
@@ -52,7 +78,7 @@ func TestMailboxListsTheNewestFirstAndShowsOne(t *testing.T) {
 	}
 	b.get("/playground/mail?id=m1")
 	link := s.provider.Issuer + "/recovery/reset?token=gth_lk_m1"
-	for _, want := range []string{`<a href="` + link + `">`, "ada@example.com", "<iframe", "Hello Ada,"} {
+	for _, want := range []string{`<a href="` + link + `">`, "ada@example.com", "From Zürich &lt;no-reply@localhost&gt;", "<iframe", "Hello Ada,"} {
 		if !strings.Contains(b.body, want) {
 			t.Errorf("the message lacks %s: %s", want, b.body)
 		}

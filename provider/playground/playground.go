@@ -3,6 +3,7 @@ package playground
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -40,6 +41,7 @@ const policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri '
 // Playground is the demo application.
 type Playground struct {
 	o      Options
+	host   string // the issuer's name, without a port
 	base   string // the issuer's path, "" or "/x"
 	http   *http.Client
 	visits *visits
@@ -75,12 +77,21 @@ func New(o Options) *Playground {
 	}
 	p := &Playground{o: o, pages: loadPages(), visits: newVisits(o.Now)}
 	if u, err := url.Parse(o.Issuer); err == nil {
-		p.base = u.Path
+		p.host, p.base = u.Hostname(), u.Path
 	}
 	recorded := *o.HTTP
 	recorded.Transport = recorder{o.HTTP.Transport}
 	p.http = &recorded
 	return p
+}
+
+// named tells whether a request was sent to the issuer's name, or to one that only this machine has. Under any other one (DNS rebinding) the mailbox would be another site's to read.
+func (p *Playground) named(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = strings.Trim(host, "[]")
+	}
+	return slices.ContainsFunc([]string{p.host, "localhost", "127.0.0.1", "::1"}, func(known string) bool { return name != "" && strings.EqualFold(name, known) })
 }
 
 // ServeHTTP answers everything below /playground, with or without the issuer's path in front.
@@ -90,6 +101,10 @@ func (p *Playground) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // no-referrer would make the Origin of our own forms null
 	h.Set("Cache-Control", "no-store")
+	if !p.named(r.Host) {
+		p.refuse(w, http.StatusMisdirectedRequest, "This is not the address of the playground", "Open it under the address of the issuer.")
+		return
+	}
 	path := strings.TrimPrefix(r.URL.Path, p.base)
 	if name, ok := strings.CutPrefix(path, staticPath); ok {
 		p.pages.static(w, r, name)

@@ -363,7 +363,7 @@ func TestIssuerWithAPathKeepsThePlaygroundBelowIt(t *testing.T) {
 	play := New(Options{Issuer: p.Issuer + "/auth", Client: func() (string, string) { return "", "" }})
 	for _, path := range []string{"/auth/playground/none", "/playground/none"} {
 		w := httptest.NewRecorder()
-		play.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		play.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil))
 		if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), `href="/auth/playground"`) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}

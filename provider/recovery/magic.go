@@ -33,7 +33,7 @@ func (f *Recovery) findMagic(r *http.Request, token string) (t *storage.Ticket, 
 	if t, err = f.Tickets.Look(r.Context(), storage.TicketMagic, token); err != nil {
 		return nil, nil, false, err
 	}
-	user, err = f.owner(r.Context(), t)
+	user, err = f.owner(r, t)
 	return t, user, letter.Here(r, t), err
 }
 

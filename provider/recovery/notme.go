@@ -39,19 +39,22 @@ func (f *Recovery) notMe(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return deadLink(w, r, err, f.again())
 	}
-	if letter.OfCodes(t) {
-		if err := f.Store.SetRecoveryCodes(ctx, t.Subject, nil); err != nil {
-			return fmt.Errorf("remove recovery codes: %w", err)
-		}
+	before, err := f.Store.User(ctx, t.Subject)
+	if err != nil {
+		return deadLink(w, r, err, f.again())
 	}
-	user, err := f.Store.RevertUser(ctx, t.Signature, letter.Since(t))
+	user, err := f.Store.RevertUser(ctx, t.Signature, activity.Since(t))
 	if dead(err) { // used at the same moment, or killed by an older one that was
 		return deadLink(w, r, err, f.again())
 	}
 	if err != nil {
 		return fmt.Errorf("lock others out: %w", err)
 	}
-	f.Activity.Note(ctx, letter.From(r), user, activity.Event{Kind: activity.AccountReverted, Detail: t.Email})
+	event := activity.Event{Kind: activity.AccountReverted, Detail: t.Email}
+	if before.EmailVerified && before.EmailKey != "" && before.EmailKey != user.EmailKey { // it may be the owner's, and the link a thief's
+		event.To, event.Mail = before.EmailKey, &templates.Mail{Kind: templates.MailReverted, Address: before.Email}
+	}
+	f.Activity.Note(ctx, letter.From(r), user, event)
 	page := templates.Told{Heading: templates.Say("recovery.secured_title"), Message: templates.Say("recovery.secured_bare"), Next: web.LocalURL(r, "/account", nil), Button: templates.Say("recovery.sign_in")}
 	if !f.NoPassword && !f.NoMail && !user.Disabled && user.EmailKey != "" && user.EmailKey == t.EmailKey {
 		l := f.resetLetter(letter.Begun(w, r, nil, nil))

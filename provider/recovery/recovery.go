@@ -25,9 +25,9 @@ type Store interface {
 	User(ctx context.Context, subject string) (*storage.User, error)
 	UserByLogin(ctx context.Context, key string) (*storage.User, string, error)
 	UpdateUser(ctx context.Context, subject string, change func(*storage.User) error) (*storage.User, error)
-	SetPassword(ctx context.Context, subject, encoded string) error
-	SetRecoveryCodes(ctx context.Context, subject string, hashes []string) error
+	ReplacePassword(ctx context.Context, subject, encoded string, epoch int64) error
 	RevertUser(ctx context.Context, signature string, since time.Time) (*storage.User, error)
+	ReturnTickets(ctx context.Context, subject, emailKey string) (bool, error)
 }
 
 // Passwords judges and encodes passwords; package credential does.
@@ -39,7 +39,6 @@ type Passwords interface {
 
 // Tickets makes and reads links; package ticket does.
 type Tickets interface {
-	Issue(ctx context.Context, made storage.Ticket) (link string, err error)
 	Look(ctx context.Context, kind storage.TicketKind, token string) (*storage.Ticket, error)
 	Consume(ctx context.Context, kind storage.TicketKind, token string) (*storage.Ticket, error)
 	Life(kind storage.TicketKind) time.Duration
@@ -107,7 +106,8 @@ func (f *Recovery) form(signIn bool) web.Handler {
 		page := templates.AskLink{SignIn: signIn}
 		if flow != nil {
 			page.Interaction = flow.ID
-			if hint := flow.Params.Get("login_hint"); len(hint) <= maxHint && utf8.ValidString(hint) {
+			page.Name = f.Flows.Typed(flow)
+			if hint := flow.Params.Get("login_hint"); page.Name == "" && len(hint) <= maxHint && utf8.ValidString(hint) {
 				page.Name = hint
 			}
 		}
@@ -128,8 +128,7 @@ func (f *Recovery) load(r *http.Request, id string) (*storage.Interaction, error
 	if err != nil {
 		return nil, err
 	}
-	web.SetLang(r, flow.Params.Get("ui_locales"))
-	return flow, nil
+	return flow, f.SignIn.Dress(r, flow)
 }
 
 // overFor leads whoever comes with an interaction that cannot go on to the sign-in page, which says what has become of it.
@@ -187,8 +186,9 @@ func (f *Recovery) send(r *http.Request, key string, l letter.Letter) error {
 		return fmt.Errorf("find user: %w", err)
 	}
 	l.Counted, l.Lang = key, web.Lang(r)
+	l.Mail.Name, l.Mail.Address = key, key // of a mail that nobody gets: it is written like one with a name
 	if err == nil && user.EmailKey != "" {
-		l.Counted = user.EmailKey
+		l.Counted, l.Lane = user.EmailKey, f.SignIn.Known(r, user).Name
 		if !user.Disabled {
 			address(&l, user)
 		}
@@ -202,7 +202,7 @@ func address(l *letter.Letter, user *storage.User) {
 	if user.Locale != "" {
 		l.Lang = user.Locale
 	}
-	l.Ticket.Subject, l.Ticket.Email, l.Ticket.EmailKey = user.Subject, user.Email, user.EmailKey
+	l.Ticket.Subject, l.Ticket.Epoch, l.Ticket.Email, l.Ticket.EmailKey = user.Subject, user.Epoch, user.Email, user.EmailKey
 	l.Mail.Name, l.Mail.Address = nameOf(user), user.Email
 }
 
@@ -224,15 +224,19 @@ func labelOf(u *storage.User) string {
 	return u.Subject
 }
 
-// owner returns the user of a ticket. A user who is disabled, or whose address is not the one any more that the link was sent to, makes the link worthless (security row 144).
-func (f *Recovery) owner(ctx context.Context, t *storage.Ticket) (*storage.User, error) {
-	user, err := f.Store.User(ctx, t.Subject)
+// owner returns the user of a ticket, and dresses the pages as those were on which it was asked for. A user who is disabled, or whose address is not the one any more that the link was sent to, makes the link worthless (security row 144).
+func (f *Recovery) owner(r *http.Request, t *storage.Ticket) (*storage.User, error) {
+	if err := f.SignIn.DressFor(r, letter.ClientOf(t)); err != nil {
+		return nil, err
+	}
+	user, err := f.Store.User(r.Context(), t.Subject)
 	if err != nil {
 		return nil, fmt.Errorf("read user of link: %w", err)
 	}
 	if user.Disabled || user.Epoch != t.Epoch || t.EmailKey != "" && user.EmailKey != t.EmailKey {
 		return nil, fmt.Errorf("link of %s: %w", user.Subject, storage.ErrNotFound)
 	}
+	web.SetUserLang(r, user.Locale)
 	return user, nil
 }
 

@@ -17,22 +17,22 @@ import (
 )
 
 // find returns the ticket of a link to a new password and its user: one that was mailed, or one that an operator handed out.
-func (f *Recovery) find(ctx context.Context, token string) (*storage.Ticket, *storage.User, error) {
-	t, err := f.Tickets.Look(ctx, storage.TicketReset, token)
+func (f *Recovery) find(r *http.Request, token string) (*storage.Ticket, *storage.User, error) {
+	t, err := f.Tickets.Look(r.Context(), storage.TicketReset, token)
 	if errors.Is(err, storage.ErrNotFound) {
-		t, err = f.Tickets.Look(ctx, storage.TicketRecovery, token)
+		t, err = f.Tickets.Look(r.Context(), storage.TicketRecovery, token)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	user, err := f.owner(ctx, t)
+	user, err := f.owner(r, t)
 	return t, user, err
 }
 
 // showReset serves GET of the link: the form. It changes nothing.
 func (f *Recovery) showReset(w http.ResponseWriter, r *http.Request) error {
 	token := r.URL.Query().Get("token")
-	_, user, err := f.find(r.Context(), token)
+	_, user, err := f.find(r, token)
 	if err != nil {
 		return deadLink(w, r, err, f.again())
 	}
@@ -54,7 +54,7 @@ func (f *Recovery) again() string {
 // reset serves POST: the new password. The link itself is needed for it, whatever was done before (security row 145).
 func (f *Recovery) reset(w http.ResponseWriter, r *http.Request) error {
 	ctx, token, password := r.Context(), r.PostFormValue("token"), r.PostFormValue("password")
-	t, user, err := f.find(ctx, token)
+	t, user, err := f.find(r, token)
 	if err != nil {
 		return deadLink(w, r, err, f.again())
 	}
@@ -78,23 +78,27 @@ func (f *Recovery) reset(w http.ResponseWriter, r *http.Request) error {
 	if t, err = f.Tickets.Consume(ctx, t.Kind, token); err != nil {
 		return deadLink(w, r, err, f.again())
 	}
-	if user, err = f.setPassword(ctx, t, encoded); err != nil {
+	if user, err = f.setPassword(ctx, t, encoded); dead(err) {
+		return deadLink(w, r, err, f.again())
+	}
+	if err != nil {
 		return &web.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Text: templates.Say("recovery.unfinished"), Cause: err}
 	}
-	f.Activity.Note(ctx, letter.From(r), user, activity.Event{Kind: activity.PasswordReset, Mail: f.revertible(ctx, user, templates.MailPasswordChanged)})
+	f.Activity.Note(ctx, letter.From(r), user, activity.Event{Kind: activity.PasswordReset, Undo: activity.Undo(user, time.Time{})})
 	return f.afterReset(w, r, t, user)
 }
 
-// setPassword stores the password, which ends everything that began under the old one, and returns the user as it is then. Whoever came by a link in a mail has proven the address.
+// setPassword stores the password, which ends everything that began under the old one, and returns the user as it is then. Whoever came by a link in a mail has proven the address. storage.ErrNotFound if
+// the account was locked for whoever had the link since that was used up (security row 172).
 func (f *Recovery) setPassword(ctx context.Context, t *storage.Ticket, encoded string) (*storage.User, error) {
-	if err := f.Store.SetPassword(ctx, t.Subject, encoded); err != nil {
+	if err := f.Store.ReplacePassword(ctx, t.Subject, encoded, t.Epoch); err != nil {
 		return nil, fmt.Errorf("set password: %w", err)
 	}
-	if t.EmailKey == "" {
-		return f.Store.User(ctx, t.Subject)
-	}
 	return f.Store.UpdateUser(ctx, t.Subject, func(u *storage.User) error {
-		u.EmailVerified = u.EmailVerified || u.EmailKey == t.EmailKey
+		if u.Epoch != t.Epoch+1 {
+			return fmt.Errorf("user %s has changed: %w", u.Subject, storage.ErrNotFound)
+		}
+		u.EmailVerified = u.EmailVerified || t.EmailKey != "" && u.EmailKey == t.EmailKey
 		return nil
 	})
 }
@@ -108,12 +112,4 @@ func (f *Recovery) afterReset(w http.ResponseWriter, r *http.Request, t *storage
 	}
 	time.Sleep(time.Millisecond) // grants and revocations are compared by the millisecond: what this sign-in leads to must be younger
 	return letter.Enter(w, r, f.SignIn, t, signin.Proof{User: user, AMR: []string{"pwd"}, ACR: "1"})
-}
-
-// revertible is a mail with a link that says "it was not me", without one if it cannot be made: what it tells of has happened.
-func (f *Recovery) revertible(ctx context.Context, user *storage.User, kind templates.MailKind) *templates.Mail {
-	if f.NoMail || user.EmailKey == "" {
-		return &templates.Mail{Kind: kind}
-	}
-	return letter.Undoable(ctx, f.Tickets, kind, letter.Undo(user, time.Time{}))
 }

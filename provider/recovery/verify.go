@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"gatehouse/provider/activity"
 	"gatehouse/provider/letter"
@@ -22,6 +23,7 @@ func (f *Recovery) startVerify(w http.ResponseWriter, r *http.Request) error {
 		return web.Redirect(w, r, web.LocalURL(r, "/account", nil))
 	}
 	user := current.User
+	web.SetUserLang(r, user.Locale)
 	if user.EmailKey == "" || user.EmailVerified {
 		return web.Render(w, r, http.StatusOK, templates.Told{
 			Heading: templates.Say("recovery.verified_title"), Message: templates.Say("recovery.verify_done"), Next: web.LocalURL(r, "/account", nil), Button: templates.Say("recovery.to_account"),
@@ -54,6 +56,7 @@ func (f *Recovery) findVerify(r *http.Request, token string) (*storage.Ticket, *
 	if user.Disabled || t.Kind == storage.TicketVerify && user.EmailKey != t.EmailKey {
 		return nil, nil, fmt.Errorf("link of %s: %w", user.Subject, storage.ErrNotFound)
 	}
+	web.SetUserLang(r, user.Locale)
 	return t, user, nil
 }
 
@@ -122,7 +125,7 @@ func (f *Recovery) verify(w http.ResponseWriter, r *http.Request) error {
 	var before storage.User
 	user, err := f.Store.UpdateUser(ctx, t.Subject, func(u *storage.User) error {
 		before = *u
-		if t.Kind == storage.TicketVerify && u.EmailKey != t.EmailKey {
+		if u.Epoch != t.Epoch || t.Kind == storage.TicketVerify && u.EmailKey != t.EmailKey { // also if whoever asked was locked out since the link was used up (security row 172)
 			return errMoved
 		}
 		if t.Kind == storage.TicketEmail {
@@ -141,19 +144,31 @@ func (f *Recovery) verify(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return fmt.Errorf("store address: %w", err)
 	}
-	f.noteAddress(r, t, &before, user)
+	if err := f.noteAddress(r, t, &before, user); err != nil {
+		return err
+	}
 	return web.Render(w, r, http.StatusOK, templates.Told{
 		Heading: templates.Say("recovery.verified_title"), Message: templates.Say("recovery.verified", "Address", t.Email), Next: web.LocalURL(r, "/account", nil), Button: templates.Say("recovery.to_account"),
 	})
 }
 
-func (f *Recovery) noteAddress(r *http.Request, t *storage.Ticket, before, user *storage.User) {
+// noteAddress tells the old address, with a link that takes the change back. Who puts right by hand what somebody else has changed has a link for the address of before: then the one of in between gets
+// none, and those that it got end (security row 172).
+func (f *Recovery) noteAddress(r *http.Request, t *storage.Ticket, before, user *storage.User) error {
 	event := activity.Event{Kind: activity.EmailVerified, Detail: t.Email}
 	if t.Kind == storage.TicketEmail && before.EmailKey != user.EmailKey {
 		event.Kind = activity.EmailChanged
-		if before.EmailKey != "" {
-			event.To, event.Mail = before.EmailKey, f.revertible(r.Context(), before, templates.MailEmailChanged)
+		returned, err := f.Store.ReturnTickets(r.Context(), user.Subject, user.EmailKey)
+		if err != nil {
+			return fmt.Errorf("end links of the old address: %w", err)
+		}
+		if before.EmailKey != "" && before.EmailVerified { // nobody has proven to read another one (security row 144)
+			event.To = before.EmailKey
+			if !returned {
+				event.Undo = activity.Undo(before, time.Time{})
+			}
 		}
 	}
 	f.Activity.Note(r.Context(), letter.From(r), user, event)
+	return nil
 }

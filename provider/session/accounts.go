@@ -7,17 +7,20 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 )
 
 // Several people, or one person with several accounts, may be signed in in one browser. One session is the browser's; the others are parked: their cookies' values wait
-// in a cookie of their own, which counts for nothing until the person chooses one of them.
+// in cookies of their own, which count for nothing until the person chooses one of them. There are two, because the browser decides what outlives it: one goes with it, and one keeps the sessions that are
+// remembered. A value's place in its cookie is its place in the order of all of them, so the places of those in the other cookie are empty.
 
 const (
 	parkedCookie = "gth_more"
-	// maxParked bounds the cookie.
+	keptCookie   = "gth_kept"
+	// maxParked bounds the cookies.
 	maxParked      = 4
 	maxParkedBytes = 256
 )
@@ -59,29 +62,50 @@ func (s *Sessions) parked(r *http.Request) ([]parking, error) {
 }
 
 func parkedValues(r *http.Request) []string {
-	text, _ := web.Cookie(r, parkedCookie)
-	if text == "" || len(text) > maxParkedBytes {
-		return nil
-	}
 	current, _ := web.Cookie(r, web.SessionCookie)
+	passing, lasting := places(r, parkedCookie), places(r, keptCookie)
 	var out []string
-	for value := range strings.SplitSeq(text, ".") {
-		if web.WellFormed(value) && value != current && len(out) < maxParked {
-			out = append(out, value)
+	for i := range maxParked {
+		for _, value := range []string{lasting[i], passing[i]} {
+			if web.WellFormed(value) && value != current && !slices.Contains(out, value) && len(out) < maxParked {
+				out = append(out, value)
+			}
 		}
 	}
 	return out
 }
 
-// setParked keeps the values that wait, the latest ones if there are too many.
-func setParked(w http.ResponseWriter, r *http.Request, values []string) {
-	if len(values) == 0 {
-		if _, ok := web.Cookie(r, parkedCookie); ok {
-			web.ClearCookie(w, r, parkedCookie)
-		}
-		return
+// places reads one of the two cookies.
+func places(r *http.Request, name string) (values [maxParked]string) {
+	if text, _ := web.Cookie(r, name); len(text) <= maxParkedBytes {
+		copy(values[:], strings.Split(text, "."))
 	}
-	web.SetCookie(w, r, parkedCookie, strings.Join(values[max(0, len(values)-maxParked):], "."), 0, true)
+	return values
+}
+
+// setParked keeps what waits, the latest if there is too much: each session in the cookie that lasts as long as the session's own cookie would.
+func (s *Sessions) setParked(w http.ResponseWriter, r *http.Request, waiting []parking) {
+	waiting = waiting[max(0, len(waiting)-maxParked):]
+	passing, lasting := make([]string, len(waiting)), make([]string, len(waiting))
+	var life time.Duration
+	for i, p := range waiting {
+		if p.session.Remembered {
+			lasting[i], life = p.value, max(life, p.session.Absolute.Sub(s.now()))
+		} else {
+			passing[i] = p.value
+		}
+	}
+	setPlaces(w, r, parkedCookie, passing, 0)
+	setPlaces(w, r, keptCookie, lasting, life)
+}
+
+func setPlaces(w http.ResponseWriter, r *http.Request, name string, values []string, life time.Duration) {
+	text := strings.Join(values, ".")
+	if strings.Trim(text, ".") != "" {
+		web.SetCookie(w, r, name, text, life, true)
+	} else if _, ok := web.Cookie(r, name); ok {
+		web.ClearCookie(w, r, name)
+	}
 }
 
 // settle brings what is parked in order before subject signs in: an earlier session of the same person ends, and with keep that of another is parked and no longer the browser's own. Somebody who was not
@@ -94,25 +118,25 @@ func (s *Sessions) settle(w http.ResponseWriter, r *http.Request, own found, log
 	}
 	known := login.Keep || own.session != nil && own.session.Subject == login.Subject ||
 		slices.ContainsFunc(waiting, func(p parking) bool { return p.session.Subject == login.Subject })
-	var stay []string
+	var stay []parking
 	for _, p := range waiting {
 		if known && p.live && p.session.Subject != login.Subject {
-			stay = append(stay, p.value)
+			stay = append(stay, p)
 		} else if err := s.endByID(r.Context(), p.session.ID); err != nil {
 			return own, err
 		}
 	}
 	if parks {
 		if value, ok := web.Cookie(r, web.SessionCookie); ok {
-			stay, own = append(stay, value), found{}
+			stay, own = append(stay, parking{value, own}), found{}
 		}
 	}
 	for ; len(stay) > maxParked; stay = stay[1:] { // nobody could reach it any more
-		if err := s.endByValue(r.Context(), stay[0]); err != nil {
+		if err := s.endByID(r.Context(), stay[0].session.ID); err != nil {
 			return own, err
 		}
 	}
-	setParked(w, r, stay)
+	s.setParked(w, r, stay)
 	return own, nil
 }
 
@@ -131,13 +155,13 @@ func (s *Sessions) Switch(w http.ResponseWriter, r *http.Request, id string) (*C
 		return nil, err
 	}
 	var chosen *parking
-	var values []string
+	var stay []parking
 	for i, p := range waiting {
 		switch {
 		case p.live && p.session.ID == id:
 			chosen = &waiting[i]
 		case p.live:
-			values = append(values, p.value)
+			stay = append(stay, p)
 		}
 	}
 	if chosen == nil {
@@ -153,10 +177,10 @@ func (s *Sessions) Switch(w http.ResponseWriter, r *http.Request, id string) (*C
 			parked, _ = web.Cookie(r, web.SessionCookie)
 		}
 		if parked != "" {
-			values = append(values, parked)
+			stay = append(stay, parking{parked, found{session: current.Session}})
 		}
 	}
-	setParked(w, r, values)
+	s.setParked(w, r, stay)
 	s.forgetFound(r)
 	s.setCookie(w, r, value, chosen.session)
 	s.changeState(w, r)
@@ -182,7 +206,7 @@ func (s *Sessions) endParked(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	setParked(w, r, nil)
+	s.setParked(w, r, nil)
 	return nil
 }
 

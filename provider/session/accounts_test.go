@@ -17,11 +17,13 @@ import (
 type shelf struct {
 	*world
 	cookies map[string]string
+	// lasting are the cookies that a restart of the browser leaves.
+	lasting map[string]bool
 }
 
 func newShelf(w *world) *shelf {
 	w.mux.PageNoCSRF("/beside", func(rw http.ResponseWriter, r *http.Request) error {
-		_, err := w.sessions.Start(rw, r, Login{Subject: r.URL.Query().Get("sub"), Keep: true})
+		_, err := w.sessions.Start(rw, r, Login{Subject: r.URL.Query().Get("sub"), Keep: true, Remember: r.URL.Query().Has("remember")})
 		if err != nil {
 			return err
 		}
@@ -45,7 +47,16 @@ func newShelf(w *world) *shelf {
 		}
 		return say(rw, current)
 	}, nil)
-	return &shelf{w, map[string]string{}}
+	return &shelf{w, map[string]string{}, map[string]bool{}}
+}
+
+// restart is what the end of the browser does to its cookies.
+func (b *shelf) restart() {
+	for name := range b.cookies {
+		if !b.lasting[name] {
+			delete(b.cookies, name)
+		}
+	}
 }
 
 // ask sends a request as this browser and returns the body's first word and all of it.
@@ -62,7 +73,7 @@ func (b *shelf) ask(path string) (first, body string) {
 		if c.MaxAge < 0 {
 			delete(b.cookies, c.Name)
 		} else {
-			b.cookies[c.Name] = c.Value
+			b.cookies[c.Name], b.lasting[c.Name] = c.Value, c.MaxAge > 0
 		}
 	}
 	body = strings.TrimSpace(rec.Body.String())
@@ -112,7 +123,7 @@ func TestRow179SwitchChangesBothCookies(t *testing.T) {
 	stolenToo := b.cookies["__Host-gth_sid"]
 	b.want("/switch?id="+b.idOf("alice"), "alice")
 	for _, old := range []string{stolen, stolenToo} {
-		thief := &shelf{b.world, map[string]string{"__Host-gth_sid": old}}
+		thief := &shelf{b.world, map[string]string{"__Host-gth_sid": old}, map[string]bool{}}
 		thief.want("/who", "nobody")
 	}
 }
@@ -124,7 +135,7 @@ func TestRow183SignOutLeavesNobody(t *testing.T) {
 	kept := map[string]string{"__Host-gth_more": b.cookies["__Host-gth_more"]}
 	b.want("/out", "nobody")
 	b.want("/parked", "")
-	again := &shelf{b.world, kept}
+	again := &shelf{b.world, kept, map[string]bool{}}
 	again.want("/parked", "")
 	for _, subject := range []string{"alice", "bob"} {
 		if rows, err := b.store.SessionsOf(t.Context(), subject); err != nil || len(rows) != 0 {
@@ -176,14 +187,14 @@ func TestParkedSessionsAgeLikeOthers(t *testing.T) {
 
 func TestOnlyThisBrowsersSessionsCanBeChosen(t *testing.T) {
 	w := newWorld(t)
-	one, other := newShelf(w), &shelf{w, map[string]string{}}
+	one, other := newShelf(w), &shelf{w, map[string]string{}, map[string]bool{}}
 	one.want("/in?sub=alice", "alice")
 	other.want("/in?sub=bob", "bob")
 	if first, _ := other.ask("/switch?id=" + one.idOf("alice")); first != "refused" {
 		t.Error("a session of another browser was chosen")
 	}
 	for _, forged := range []string{"x", ".", strings.Repeat("A", 43), strings.Repeat("A", 43) + "." + strings.Repeat("B", 43), strings.Repeat("a.", 4000)} {
-		other.cookies["__Host-gth_more"] = forged
+		other.cookies["__Host-gth_more"], other.cookies["__Host-gth_kept"] = forged, forged
 		other.want("/parked", "")
 	}
 }
@@ -203,6 +214,106 @@ func TestParkedSessionsAreBounded(t *testing.T) {
 	b.want("/parked", "a3 a4 a5 a6")
 	for _, n := range []string{"a1", "a2"} {
 		if rows, _ := w.store.SessionsOf(t.Context(), n); len(rows) != 0 {
+			t.Errorf("%s can be reached by nobody and still has a session", n)
+		}
+	}
+}
+
+// remembering is a browser of people who may stay signed in for 30 days.
+func remembering(t *testing.T, more ...string) *shelf {
+	w := newWorld(t)
+	w.sessions.Remember = 30 * 24 * time.Hour
+	for _, name := range more {
+		if err := w.store.CreateUser(t.Context(), &storage.User{Subject: name}, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return newShelf(w)
+}
+
+func TestWhoStaysSignedInDoesSoWhileParked(t *testing.T) {
+	b := remembering(t, "carol", "dave")
+	b.want("/beside?sub=alice&remember", "alice")
+	b.want("/beside?sub=bob", "bob")
+	b.want("/beside?sub=carol&remember", "carol")
+	b.want("/beside?sub=dave", "dave")
+	b.want("/parked", "alice bob carol") // in the order in which they came, whichever cookie they are in
+	alice, bob := b.idOf("alice"), b.idOf("bob")
+	b.restart()
+	b.at = b.at.Add(10 * 24 * time.Hour)
+	b.want("/who", "nobody")
+	b.want("/parked", "alice carol")
+	if first, _ := b.ask("/switch?id=" + bob); first != "refused" {
+		t.Error("a session that nobody asked to remember outlived the browser")
+	}
+	b.want("/switch?id="+alice, "alice")
+	b.want("/parked", "carol")
+	b.restart()
+	b.want("/who", "alice")
+	b.want("/parked", "carol")
+	b.want("/beside?sub=bob", "bob")
+	b.want("/parked", "carol alice")
+	b.at = b.at.Add(20*24*time.Hour - time.Minute)
+	b.want("/parked", "carol alice")
+	b.at = b.at.Add(time.Minute)
+	b.want("/parked", "")
+}
+
+// The cookie that outlives the browser holds nothing of those who did not ask for that, and lasts no longer than the last of its sessions.
+func TestRow182OnlyRememberedSessionsLast(t *testing.T) {
+	b := remembering(t)
+	b.want("/in?sub=alice", "alice")
+	value := b.cookies["__Host-gth_sid"]
+	b.want("/beside?sub=bob&remember", "bob")
+	for name, text := range b.cookies {
+		if b.lasting[name] && strings.Contains(text, value) {
+			t.Errorf("%s holds a session that is not remembered", name)
+		}
+	}
+	b.want("/switch?id="+b.idOf("alice"), "alice")
+	b.restart()
+	b.want("/who", "nobody")
+	b.want("/parked", "bob")
+}
+
+func TestRow183SignOutEndsWhatIsRememberedToo(t *testing.T) {
+	b := remembering(t)
+	b.want("/beside?sub=alice&remember", "alice")
+	b.want("/beside?sub=bob", "bob")
+	kept := b.cookies["__Host-gth_kept"]
+	b.want("/out", "nobody")
+	if left := b.cookies["__Host-gth_kept"] + b.cookies["__Host-gth_more"]; left != "" {
+		t.Errorf("the browser still has %q", left)
+	}
+	b.cookies["__Host-gth_kept"] = kept
+	b.want("/parked", "")
+	if rows, err := b.store.SessionsOf(t.Context(), "alice"); err != nil || len(rows) != 0 {
+		t.Errorf("alice still has %d sessions, %v", len(rows), err)
+	}
+}
+
+func TestRow179SwitchChangesTheCookieThatIsRemembered(t *testing.T) {
+	b := remembering(t)
+	b.want("/beside?sub=alice&remember", "alice")
+	b.want("/beside?sub=bob&remember", "bob")
+	stolen := map[string]string{"__Host-gth_kept": b.cookies["__Host-gth_kept"]}
+	b.want("/switch?id="+b.idOf("alice"), "alice")
+	thief := &shelf{b.world, stolen, map[string]bool{}}
+	thief.want("/parked", "")
+	b.want("/parked", "bob")
+}
+
+func TestBothCookiesTogetherAreBounded(t *testing.T) {
+	names := []string{"a1", "a2", "a3", "a4", "a5", "a6", "a7"}
+	b := remembering(t, names...)
+	for i, n := range names {
+		b.want("/beside?sub="+n+[]string{"", "&remember"}[i%2], n)
+	}
+	b.want("/parked", "a3 a4 a5 a6")
+	b.restart()
+	b.want("/parked", "a4 a6")
+	for _, n := range names[:2] {
+		if rows, _ := b.store.SessionsOf(t.Context(), n); len(rows) != 0 {
 			t.Errorf("%s can be reached by nobody and still has a session", n)
 		}
 	}

@@ -13,9 +13,11 @@ import (
 	"gatehouse/provider/activity"
 	"gatehouse/provider/audit"
 	"gatehouse/provider/interaction"
+	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/session"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
+	"gatehouse/templates"
 )
 
 // The pages of a second factor.
@@ -59,7 +61,13 @@ type Options struct {
 		Client(ctx context.Context, id string) (*storage.Client, error)
 	}
 	Policy Policy
-	Audit  *audit.Log
+	// BrowserKeys sign the cookie of browsers that are known; the first one signs, all verify. Without keys no browser is.
+	BrowserKeys [][]byte
+	// Browsers counts the ones that become known, in memory: a bound for each process is enough, and a sign-in costs no statement for it. Nil: there is none.
+	Browsers *ratelimit.Limiter
+	// Limiter counts the mails about browsers that are new; nil: there are none.
+	Limiter *ratelimit.Limiter
+	Audit   *audit.Log
 	// Activity tells people what happened to their accounts; nil: the audit log alone is told.
 	Activity *activity.Log
 	// Now is the clock; nil means time.Now.
@@ -167,11 +175,11 @@ func Sensitive(flow *storage.Interaction) bool {
 // for it, or is in a trusted browser.
 func (s *SignIn) Due(ctx context.Context, c *storage.Client, current *storage.Session) (bool, error) {
 	switch {
-	case !s.Policy.Enabled() || current.ACR == "2":
+	case current.ACR == "2":
 		return false, nil
-	case c.RequireMFA:
+	case c.RequireMFA: // also where there is none: then the client gets nobody
 		return true, nil
-	case s.Policy.Required != Everyone:
+	case !s.Policy.Enabled() || s.Policy.Required != Everyone:
 		return false, nil
 	}
 	factors, err := s.Factors(ctx, current.Subject)
@@ -210,7 +218,7 @@ func (s *SignIn) Factors(ctx context.Context, subject string) ([]*storage.Factor
 		return nil, fmt.Errorf("list factors: %w", err)
 	}
 	return slices.DeleteFunc(all, func(f *storage.Factor) bool {
-		return f.Kind == storage.FactorTOTP && !s.Policy.TOTP || f.Kind == storage.FactorPasskey && !s.Policy.Passkeys
+		return f.Kind == storage.FactorTOTP && !s.Policy.TOTP || f.Kind.HasCredential() && !s.Policy.Passkeys
 	}), nil
 }
 
@@ -253,9 +261,20 @@ func (s *SignIn) Begin(w http.ResponseWriter, r *http.Request, flow *storage.Int
 			return err
 		}
 	}
-	s.Note(r, p.User, activity.Event{
+	event := activity.Event{
 		Kind: activity.LoginOK, Target: p.Upstream, ClientID: flow.Params.Get("client_id"), SessionHash: web.Hash(started.ID), AMR: p.AMR, Reason: strings.Join(p.AMR, " "), Detail: p.Upstream,
-	})
+	}
+	news, err := s.news(r, p)
+	if err != nil {
+		return err
+	}
+	if news {
+		event.Mail, event.Undo = &templates.Mail{Kind: templates.MailSignInNew}, activity.Undo(p.User, time.Time{})
+	}
+	if err := s.remember(w, r, p.User, p.ACR == "2"); err != nil {
+		return err
+	}
+	s.Note(r, p.User, event)
 	web.Annotate(r, "outcome", "login")
 	return nil
 }

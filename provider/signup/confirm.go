@@ -38,9 +38,12 @@ func (s *SignUp) waiting(r *http.Request, token string) (*storage.Ticket, error)
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.find(r.Context(), t.Data[dataClient])
+	c, err := s.find(r.Context(), letter.ClientOf(t))
 	if err != nil {
 		return nil, err
+	}
+	if c != nil {
+		web.SetClient(r, c)
 	}
 	if err := allow(client.SignUp(c, s.Mode), t.Data[dataInvite] != ""); err != nil {
 		return nil, err
@@ -179,7 +182,10 @@ func (s *SignUp) create(r *http.Request, t *storage.Ticket) (*storage.User, erro
 	if err := s.Store.CreateUser(r.Context(), user, t.Data[dataPassword]); err != nil {
 		return nil, fmt.Errorf("create user: %w", err)
 	}
-	s.Activity.Note(r.Context(), letter.From(r), user, activity.Event{Kind: activity.AccountCreated, ClientID: t.Data[dataClient]})
+	s.Activity.Note(r.Context(), letter.From(r), user, activity.Event{Kind: activity.AccountCreated, ClientID: letter.ClientOf(t)})
+	if user.TermsVersion != "" {
+		s.Activity.Note(r.Context(), letter.From(r), user, activity.Event{Kind: activity.TermsAccepted, ClientID: letter.ClientOf(t), Target: user.TermsVersion, Detail: user.TermsVersion})
+	}
 	return user, nil
 }
 

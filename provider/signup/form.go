@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
+	"gatehouse/provider/claims"
 	"gatehouse/provider/credential"
 	"gatehouse/provider/interaction"
 	"gatehouse/provider/letter"
@@ -96,9 +96,9 @@ func (s *SignUp) read(r *http.Request, v *visit) (entry, *fault) {
 	return e, nil
 }
 
-// nameable tells whether a text can be somebody's name: one line that shows as it is.
+// nameable tells whether a text can be somebody's name: what could be it on the page of the profile, and shorter.
 func nameable(name string) bool {
-	return utf8.RuneCountInString(name) <= maxName && !strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) || c == utf8.RuneError })
+	return utf8.RuneCountInString(name) <= maxName && (name == "" || claims.Check("name", name) == nil)
 }
 
 // submit serves POST: it asks for an account. Who was invited by mail has proven the address and gets it at once; everybody else gets a mail and always the same answer.
@@ -177,13 +177,12 @@ const (
 	dataLocale   = "locale"
 	dataTerms    = "terms"
 	dataAccepted = "accepted"
-	dataClient   = "client"
 	dataInvite   = "invite" // signature
 )
 
 // pending is an account that waits for its address to be proven.
 func (s *SignUp) pending(w http.ResponseWriter, r *http.Request, v *visit, e entry, encoded string) storage.Ticket {
-	data := letter.Begun(w, r, map[string]string{dataName: e.name, dataPassword: encoded, dataLocale: web.Lang(r), dataClient: v.clientID()}, v.flow)
+	data := letter.Begun(w, r, map[string]string{dataName: e.name, dataPassword: encoded, dataLocale: web.Lang(r)}, v.flow)
 	if s.TermsVersion != "" {
 		data[dataTerms], data[dataAccepted] = s.TermsVersion, s.Now().UTC().Format(time.RFC3339)
 	}

@@ -47,7 +47,7 @@ type Options struct {
 	Issuer string
 	// Mode is one of package client, for people who come without a client and for clients that say nothing.
 	Mode string
-	// Name is off, optional or required.
+	// Name is off, optional or required; empty: optional.
 	Name string
 	// TermsVersion is what people accept; empty asks them for nothing.
 	TermsVersion string
@@ -99,14 +99,6 @@ func (v *visit) fixed() bool {
 	return v.invite != nil && v.invite.EmailKey != "" && v.invite.Data["mailed"] != ""
 }
 
-// clientID is empty if there is no client.
-func (v *visit) clientID() string {
-	if v.client == nil {
-		return ""
-	}
-	return v.client.ID
-}
-
 // errDeadInvite says that an invitation works no more, or never did.
 var errDeadInvite = errors.New("the invitation does not work")
 
@@ -120,9 +112,11 @@ func (s *SignUp) visit(r *http.Request, id, token string) (*visit, error) {
 			return nil, err
 		}
 		v.flow = flow
-		web.SetLang(r, flow.Params.Get("ui_locales"))
 	}
-	var err error
+	err := s.SignIn.Dress(r, v.flow)
+	if err != nil {
+		return nil, err
+	}
 	if v.client, err = s.clientOf(r.Context(), v.flow); err != nil {
 		return nil, err
 	}

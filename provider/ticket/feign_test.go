@@ -1,6 +1,8 @@
 package ticket
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"gatehouse/storage"
@@ -10,8 +12,13 @@ func TestRow136FeignedTicketKillsNoneAndIsPurged(t *testing.T) {
 	s := newStage(t)
 	for kind := range places {
 		_, token := s.issue(storage.Ticket{Kind: kind, Subject: "ada"})
-		if err := s.tickets.Feign(t.Context(), kind); err != nil {
+		feigned, err := s.tickets.Feign(t.Context(), storage.Ticket{Kind: kind, Subject: "ada"}, "mark")
+		if err != nil {
 			t.Fatal(err)
+		}
+		_, dead, _ := strings.Cut(feigned, "?token=")
+		if _, err := s.tickets.Look(t.Context(), kind, dead); len(dead) != len(token) || !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("%s: the link %s: %v", kind, feigned, err)
 		}
 		if n, err := s.store.Purge(t.Context(), s.now, 10); err != nil || n != 1 {
 			t.Errorf("%s: %d rows purged, %v", kind, n, err)
@@ -20,7 +27,7 @@ func TestRow136FeignedTicketKillsNoneAndIsPurged(t *testing.T) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
-	if err := s.tickets.Feign(t.Context(), "other"); err == nil {
+	if _, err := s.tickets.Feign(t.Context(), storage.Ticket{Kind: "other"}, "mark"); err == nil {
 		t.Error("a ticket of no kind is feigned")
 	}
 }

@@ -83,10 +83,6 @@ var errKind = errors.New("no such kind of ticket")
 // Issue stores a ticket and returns its link, the only place where the token is. Of the ticket, Kind must be set, and Subject, Email, EmailKey and Data as the kind needs
 // them; the rest is filled in. An Expires that is set is kept. storage.ErrNotFound for a Subject that does not exist.
 func (t *Tickets) Issue(ctx context.Context, made storage.Ticket) (link string, err error) {
-	place, ok := places[made.Kind]
-	if !ok {
-		return "", fmt.Errorf("issue ticket %q: %w", made.Kind, errKind)
-	}
 	made.Epoch = 0
 	if made.Subject != "" {
 		user, err := t.o.Users.User(ctx, made.Subject)
@@ -95,9 +91,30 @@ func (t *Tickets) Issue(ctx context.Context, made storage.Ticket) (link string, 
 		}
 		made.Epoch = user.Epoch
 	}
+	return t.IssueAt(ctx, made)
+}
+
+// IssueAt is Issue for a Subject who was read a moment ago, at the ticket's Epoch: the ticket is worth nothing if that is over. It costs the store the same as Feign.
+func (t *Tickets) IssueAt(ctx context.Context, made storage.Ticket) (link string, err error) {
 	made.Created, made.ConsumedAt = t.o.Now(), time.Time{}
 	if made.Expires.IsZero() {
 		made.Expires = made.Created.Add(t.lives[made.Kind])
+	}
+	return t.issue(ctx, made)
+}
+
+// Feign does the work of IssueAt for a ticket of the Kind and with the Data of like that nobody gets, so that the time it takes does not tell who has an account (security row 136): the ticket is
+// past its end from the beginning, and the next purge removes it; so the link leads nowhere. mark is the same for everything that is asked of one name: as with tickets that somebody gets, a new one takes the place of the oldest.
+func (t *Tickets) Feign(ctx context.Context, like storage.Ticket, mark string) (link string, err error) {
+	now := t.o.Now()
+	return t.issue(ctx, storage.Ticket{Kind: like.Kind, Email: mark, EmailKey: mark, Data: like.Data, Created: now, Expires: now.Add(-time.Second)})
+}
+
+// issue stores a ticket under a new token and returns its link.
+func (t *Tickets) issue(ctx context.Context, made storage.Ticket) (link string, err error) {
+	place, ok := places[made.Kind]
+	if !ok {
+		return "", fmt.Errorf("issue ticket %q: %w", made.Kind, errKind)
 	}
 	var token string
 	token, made.Signature = opaque.Mint(opaque.Link)
@@ -105,26 +122,6 @@ func (t *Tickets) Issue(ctx context.Context, made storage.Ticket) (link string, 
 		return "", fmt.Errorf("create ticket: %w", err)
 	}
 	return t.o.Issuer + place + "?token=" + url.QueryEscape(token), nil
-}
-
-// Feign does the work of Issue for a ticket that nobody gets, so that the time it takes does not tell who has an account (security row 136): the ticket is past its end
-// from the beginning, and the next purge removes it.
-func (t *Tickets) Feign(ctx context.Context, kind storage.TicketKind) error {
-	if _, ok := places[kind]; !ok {
-		return fmt.Errorf("feign ticket %q: %w", kind, errKind)
-	}
-	_, signature := opaque.Mint(opaque.Link)
-	if kind != storage.TicketSignUp && kind != storage.TicketInvite { // those are about nobody who has an account, and Issue reads no user for them
-		if _, err := t.o.Users.User(ctx, signature); err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return fmt.Errorf("read user of ticket: %w", err)
-		}
-	}
-	now := t.o.Now()
-	made := &storage.Ticket{Signature: signature, Kind: kind, Email: signature, EmailKey: signature, Created: now, Expires: now.Add(-time.Second)}
-	if err := t.o.Store.CreateTicket(ctx, made); err != nil {
-		return fmt.Errorf("create ticket: %w", err)
-	}
-	return nil
 }
 
 // Look returns the ticket of a link without using it up. storage.ErrNotFound for everything that is no live ticket of the kind, storage.ErrConsumed for a used one.

@@ -4,9 +4,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"net/http"
 	"strings"
 	"time"
+
+	"gatehouse/storage"
 )
 
 // The cookies that the kernel knows by name. Everything else about them is the features' business.
@@ -16,19 +19,28 @@ const (
 	StateCookie   = "gth_bs"   // what check_session_iframe looks at (OpenID Connect Session Management 1.0); no authority
 )
 
-// flowLife is how long a browser keeps the flow cookie after its last page.
-const flowLife = 30 * time.Minute
+// flowLife is how long a browser keeps the flow cookie after its last page: as long as what waits in it can be begun anew.
+const flowLife = 30*time.Minute + storage.InteractionGrace
 
 // cookie is one that this answer sets; an empty value deletes it.
 type cookie struct{ name, value string }
 
 // wireName is the name that the browser sees. The prefix binds the cookie to this very host: no sub-domain and no plain-http page can set it (RFC 6265bis
-// section 4.1.3.2).
+// section 4.1.3.2). It also demands Path=/, so that the cookies of an issuer with a path are told from those of its neighbours on the host by their names alone.
 func (m *Mux) wireName(name string) string {
 	if m.secure {
-		return "__Host-" + name
+		return "__Host-" + name + m.cookieSuffix
 	}
-	return name
+	return name + m.cookieSuffix
+}
+
+// cookieSuffix is what the cookies of an issuer with a path have at the end of their names.
+func cookieSuffix(base string) string {
+	if base == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(base))
+	return "_" + hex.EncodeToString(sum[:4])
 }
 
 // WireName is the name under which this server's browsers keep a cookie, for scripts that read it.

@@ -98,6 +98,28 @@ func TestCookiesAreHostOnlySecureAndHttpOnly(t *testing.T) {
 	}
 }
 
+// Two issuers may share a host, each below a path of its own. A cookie of a host is one for all paths, so only its name keeps theirs apart.
+func TestIssuersOnOneHostHaveCookiesOfTheirOwn(t *testing.T) {
+	names := map[string]string{}
+	for _, issuer := range []string{"https://op.test", "https://op.test/a", "https://op.test/b", "https://op.test/a/b"} {
+		k := setter(newKernel(t, func(o *Options) { o.Issuer = issuer }))
+		path := strings.TrimPrefix(issuer, "https://op.test")
+		for _, line := range k.send("GET", path+"/set").Header["Set-Cookie"] {
+			name, rest, _ := strings.Cut(line, "=")
+			if !strings.HasPrefix(name, "__Host-gth_") || !strings.Contains(rest, "; Path=/;") || strings.Contains(rest, "Domain") {
+				t.Errorf("%s: a browser refuses or widens %q", issuer, line)
+			}
+			if other := names[name]; other != "" {
+				t.Errorf("%s and %s both keep the cookie %s", other, issuer, name)
+			}
+			names[name] = issuer
+			if got := text(t, probe(newKernel(t, func(o *Options) { o.Issuer = issuer })).send("GET", path+"/probe", "Cookie: "+name+"=good")); strings.HasPrefix(name, "__Host-gth_sid") && got != "good" {
+				t.Errorf("%s: its own cookie reads %q", issuer, got)
+			}
+		}
+	}
+}
+
 func TestBinderIsOneValuePerBrowser(t *testing.T) {
 	k := newKernel(t, nil)
 	k.PageNoCSRF("/bind", func(w http.ResponseWriter, r *http.Request) error {
@@ -112,7 +134,7 @@ func TestBinderIsOneValuePerBrowser(t *testing.T) {
 	}, nil)
 	resp := k.send("GET", "/bind")
 	set := cookieOf(resp, "__Host-gth_flow")
-	if set == nil || set.MaxAge != 1800 || !set.HttpOnly || !set.Secure || len(set.Value) != 43 || len(resp.Header["Set-Cookie"]) != 1 {
+	if set == nil || set.MaxAge != 9000 || !set.HttpOnly || !set.Secure || len(set.Value) != 43 || len(resp.Header["Set-Cookie"]) != 1 {
 		t.Fatalf("Set-Cookie %q", resp.Header["Set-Cookie"])
 	}
 	binder := text(t, resp)
@@ -120,7 +142,7 @@ func TestBinderIsOneValuePerBrowser(t *testing.T) {
 		t.Errorf("binder %q is not the hash of the cookie", binder)
 	}
 	again := k.send("GET", "/bind", "Cookie: __Host-gth_flow="+set.Value)
-	if text(t, again) != binder || cookieOf(again, "__Host-gth_flow").MaxAge != 1800 {
+	if text(t, again) != binder || cookieOf(again, "__Host-gth_flow").MaxAge != 9000 {
 		t.Error("the same browser got another binder, or no new half hour")
 	}
 	if text(t, k.send("GET", "/bind")) == binder {

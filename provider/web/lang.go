@@ -63,7 +63,8 @@ func (x *exchange) lang(r *http.Request) string {
 	return x.mux.options.Language
 }
 
-// switches are the links to this page in the other languages. A page that answers a form leads to the form's own page, by the interaction alone. A page that was asked for by anything else than what
+// switches are the links to this page in the other languages. A page that answers a form leads to the form's own page, by the interaction alone; the page of a link in a mail is none without the link's
+// token. A page that was asked for by anything else than what
 // is known to be harmless has none: what a browser sent does not come back to it in a link.
 func (x *exchange) switches(r *http.Request, current string) []templates.Switch {
 	if !x.route.kind.protected() || x.route.handlers[http.MethodGet] == nil {
@@ -71,6 +72,9 @@ func (x *exchange) switches(r *http.Request, current string) []templates.Switch 
 	}
 	query := r.URL.Query()
 	if r.Method != http.MethodGet {
+		if r.PostForm.Has("token") || r.PostForm.Get("invite") != "" {
+			return nil
+		}
 		query = url.Values{}
 		if id := r.PostFormValue("interaction"); id != "" {
 			query.Set("interaction", id)

@@ -55,15 +55,17 @@ const defaultBody = 64 << 10
 
 // Mux routes requests and runs the chain around every handler. Mount everything before the first request.
 type Mux struct {
-	options     Options
-	origin      string // scheme://host[:port] of the issuer
-	base        string // path of the issuer: "" or "/x"
-	secure      bool   // the issuer is https
-	router      *mux.Router
-	exact       map[string]*route // routes without variables: one look-up instead of a regular expression for each route
-	patterns    map[string]bool
-	crossOrigin *http.CrossOriginProtection
-	common      []header
+	options Options
+	origin  string // scheme://host[:port] of the issuer
+	base    string // path of the issuer: "" or "/x"
+	secure  bool   // the issuer is https
+	// cookieSuffix keeps the cookies of issuers apart that share a host.
+	cookieSuffix string
+	router       *mux.Router
+	exact        map[string]*route // routes without variables: one look-up instead of a regular expression for each route
+	patterns     map[string]bool
+	crossOrigin  *http.CrossOriginProtection
+	common       []header
 }
 
 // New checks the options and returns an empty Mux.
@@ -91,7 +93,7 @@ func New(o Options) (*Mux, error) {
 	if err := m.crossOrigin.AddTrustedOrigin(m.origin); err != nil {
 		return nil, fmt.Errorf("trust the issuer's origin: %w", err)
 	}
-	m.common = commonHeaders(m.secure)
+	m.common, m.cookieSuffix = commonHeaders(m.secure), cookieSuffix(m.base)
 	return m, nil
 }
 

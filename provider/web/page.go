@@ -74,6 +74,9 @@ func SetClient(r *http.Request, c *storage.Client) {
 	}
 }
 
+// Brand is what the pages of a request look like, for mails that it sends.
+func Brand(r *http.Request) templates.Brand { return from(r).brand() }
+
 func (x *exchange) brand() templates.Brand {
 	b := x.mux.options.Brand
 	for _, part := range [...]struct{ to, look *string }{

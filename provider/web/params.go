@@ -31,6 +31,7 @@ var maxSizes = map[string]int{
 	"scope":   2 << 10,
 	"request": jwtSize, "id_token_hint": jwtSize, "logout_hint": jwtSize, "client_assertion": jwtSize, "assertion": jwtSize, "token": jwtSize,
 	"access_token": jwtSize, "subject_token": jwtSize, "actor_token": jwtSize, "claims": jwtSize,
+	"response": jwtSize, // of an authenticator, which repeats a credential id of up to 1 KiB in base64, and may attest what nobody asked for
 }
 
 const jwtSize = 16 << 10

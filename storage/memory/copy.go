@@ -16,8 +16,6 @@ func clone[T any](v T) T {
 	return out.Interface().(T)
 }
 
-var timeType = reflect.TypeFor[time.Time]()
-
 func copyInto(dst, src reflect.Value) {
 	switch src.Kind() {
 	case reflect.Pointer:
@@ -35,6 +33,12 @@ func copyInto(dst, src reflect.Value) {
 			dst.Set(reflect.MakeMapWithSize(src.Type(), src.Len()))
 			copyEntries(dst, src)
 		}
+	case reflect.Interface:
+		if !src.IsNil() {
+			value := reflect.New(src.Elem().Type()).Elem()
+			copyInto(value, src.Elem())
+			dst.Set(value)
+		}
 	case reflect.Struct:
 		copyStruct(dst, src)
 	default:
@@ -42,7 +46,16 @@ func copyInto(dst, src reflect.Value) {
 	}
 }
 
+// deep tells whether a value of the kind can hold what a copy of it would share, or a time.
+func deep(k reflect.Kind) bool {
+	return k == reflect.Pointer || k == reflect.Slice || k == reflect.Map || k == reflect.Interface || k == reflect.Struct
+}
+
 func copyItems(dst, src reflect.Value) {
+	if !deep(src.Type().Elem().Kind()) {
+		reflect.Copy(dst, src)
+		return
+	}
 	for i := range src.Len() {
 		copyInto(dst.Index(i), src.Index(i))
 	}
@@ -57,16 +70,19 @@ func copyEntries(dst, src reflect.Value) {
 }
 
 func copyStruct(dst, src reflect.Value) {
-	if src.Type() == timeType {
-		dst.Set(reflect.ValueOf(micro(src.Interface().(time.Time))))
+	dst.Set(src)
+	if at, ok := dst.Addr().Interface().(*time.Time); ok {
+		*at = micro(*at)
 		return
 	}
 	for i := range src.NumField() {
-		copyInto(dst.Field(i), src.Field(i))
+		if field := dst.Field(i); deep(field.Kind()) {
+			copyInto(field, src.Field(i))
+		}
 	}
 }
 
-// claims brings claims into the types that JSON gives them, as a database does; it is also their deep copy.
+// claims brings claims into the types that JSON gives them, as a database does.
 func claims(in map[string]any) map[string]any {
 	if in == nil {
 		return nil

@@ -63,12 +63,12 @@ func (s *Store) UseDevice(ctx context.Context, subject, old, next string, at tim
 	}
 	defer end()
 	for _, d := range s.devicesOf(subject, func(d *storage.Device) bool { return s.trusted(d, at) }) {
-		switch old {
-		case "":
-		case d.CookieHash:
-			d.CookieHash, d.Previous, d.LastUsed = next, old, later(d.LastUsed, micro(at))
+		switch {
+		case old == "":
+		case old == d.CookieHash, old == d.Previous && d.LastUsed.After(micro(at.Add(-storage.DeviceGrace))):
+			d.CookieHash, d.Previous, d.LastUsed = next, d.CookieHash, later(d.LastUsed, micro(at))
 			return clone(d), nil
-		case d.Previous:
+		case old == d.Previous:
 			delete(s.devices, d.ID)
 			return nil, storage.ErrConsumed
 		}

@@ -13,14 +13,14 @@ import (
 
 func checkFactor(f *storage.Factor) {
 	must(f.ID != "" && f.Subject != "" && f.Kind != "", "an incomplete factor %q of kind %q for %q", f.ID, f.Kind, f.Subject)
-	must((f.Kind == storage.FactorPasskey) == (f.CredentialID != ""), "credential %q of a factor of kind %q", f.CredentialID, f.Kind)
+	must(f.Kind.HasCredential() == (f.CredentialID != ""), "credential %q of a factor of kind %q", f.CredentialID, f.Kind)
 }
 
-// factorCount returns how many factors a user has, of one kind unless that is empty.
-func (s *Store) factorCount(subject string, kind storage.FactorKind) int {
+// factorCount returns how many factors a user has.
+func (s *Store) factorCount(subject string) int {
 	n := 0
 	for _, f := range s.factors {
-		if f.Subject == subject && (kind == "" || f.Kind == kind) {
+		if f.Subject == subject {
 			n++
 		}
 	}
@@ -33,7 +33,7 @@ func (s *Store) dropFactors(subject string) {
 	delete(s.recoveryCodes, subject)
 }
 
-// byCredential returns the passkey with a credential id, or nil.
+// byCredential returns the factor with a credential id, or nil.
 func (s *Store) byCredential(id string) *storage.Factor {
 	for _, f := range s.factors {
 		if id != "" && f.CredentialID == id {
@@ -43,8 +43,14 @@ func (s *Store) byCredential(id string) *storage.Factor {
 	return nil
 }
 
+// provenUnder tells whether what a user proved under an epoch holds.
+func (s *Store) provenUnder(subject string, epoch int64) bool {
+	row := s.users[subject]
+	return row != nil && !row.record.Disabled && row.record.Epoch == epoch
+}
+
 // CreateFactor implements storage.FactorStore.
-func (s *Store) CreateFactor(ctx context.Context, f *storage.Factor) error {
+func (s *Store) CreateFactor(ctx context.Context, f *storage.Factor, epoch int64) error {
 	checkFactor(f)
 	end, err := s.begin(ctx, "CreateFactor")
 	if err != nil {
@@ -52,13 +58,13 @@ func (s *Store) CreateFactor(ctx context.Context, f *storage.Factor) error {
 	}
 	defer end()
 	switch {
-	case s.users[f.Subject] == nil:
+	case !s.provenUnder(f.Subject, epoch):
 		return storage.ErrNotFound
 	case s.factors[f.ID] != nil:
 		return exists("id")
 	case s.byCredential(f.CredentialID) != nil:
 		return exists("credential")
-	case s.factorCount(f.Subject, "") >= storage.MaxFactors:
+	case s.factorCount(f.Subject) >= storage.MaxFactors:
 		return exists("factors")
 	}
 	row := clone(f)
@@ -113,7 +119,7 @@ func (s *Store) UseFactor(ctx context.Context, id string, counter int64, data []
 		return storage.ErrNotFound
 	case f.Kind == storage.FactorTOTP && counter <= f.Counter:
 		return storage.ErrConsumed
-	case f.Kind == storage.FactorPasskey && data != nil:
+	case f.Kind.HasCredential() && data != nil:
 		f.Data = filled(slices.Clone(data))
 	}
 	f.Counter, f.LastUsed = counter, later(f.LastUsed, micro(at))
@@ -144,7 +150,7 @@ func (s *Store) RenameFactor(ctx context.Context, subject, id, name string) erro
 }
 
 // DeleteFactor implements storage.FactorStore.
-func (s *Store) DeleteFactor(ctx context.Context, subject, id string, keep bool) error {
+func (s *Store) DeleteFactor(ctx context.Context, subject, id string, keep bool, offered *storage.Offered) error {
 	end, err := s.begin(ctx, "DeleteFactor")
 	if err != nil {
 		return err
@@ -154,11 +160,10 @@ func (s *Store) DeleteFactor(ctx context.Context, subject, id string, keep bool)
 	if f == nil {
 		return storage.ErrNotFound
 	}
-	otherWays := s.factorCount(subject, storage.FactorPasskey) - 1 + s.identityCount(subject)
-	if f.Kind == storage.FactorPasskey && otherWays == 0 && s.users[subject].password == "" {
+	if f.Kind == storage.FactorPasskey && !s.letIn(offered, subject, id, account{}) {
 		return storage.ErrLastWayIn
 	}
-	only := s.factorCount(subject, "") == 1
+	only := s.factorCount(subject) == 1
 	if only && keep {
 		return storage.ErrLastFactor
 	}
@@ -169,15 +174,15 @@ func (s *Store) DeleteFactor(ctx context.Context, subject, id string, keep bool)
 	return nil
 }
 
-// SetRecoveryCodes implements storage.FactorStore.
-func (s *Store) SetRecoveryCodes(ctx context.Context, subject string, hashes []string) error {
+// SetRecoveryCodes implements storage.RecoveryCodeStore.
+func (s *Store) SetRecoveryCodes(ctx context.Context, subject string, hashes []string, epoch int64) error {
 	must(!slices.Contains(hashes, ""), "a recovery code without a hash for %q", subject)
 	end, err := s.begin(ctx, "SetRecoveryCodes")
 	if err != nil {
 		return err
 	}
 	defer end()
-	if s.users[subject] == nil {
+	if !s.provenUnder(subject, epoch) {
 		return storage.ErrNotFound
 	}
 	codes := map[string]bool{}
@@ -188,7 +193,7 @@ func (s *Store) SetRecoveryCodes(ctx context.Context, subject string, hashes []s
 	return nil
 }
 
-// UseRecoveryCode implements storage.FactorStore.
+// UseRecoveryCode implements storage.RecoveryCodeStore.
 func (s *Store) UseRecoveryCode(ctx context.Context, subject, hash string) (int, error) {
 	end, err := s.begin(ctx, "UseRecoveryCode")
 	if err != nil {
@@ -203,7 +208,7 @@ func (s *Store) UseRecoveryCode(ctx context.Context, subject, hash string) (int,
 	return len(codes), nil
 }
 
-// RecoveryCodes implements storage.FactorStore.
+// RecoveryCodes implements storage.RecoveryCodeStore.
 func (s *Store) RecoveryCodes(ctx context.Context, subject string) (int, error) {
 	end, err := s.begin(ctx, "RecoveryCodes")
 	if err != nil {

@@ -59,8 +59,7 @@ func (s *Store) CreateIdentity(ctx context.Context, i *storage.Identity, epoch i
 		return err
 	}
 	defer end()
-	row := s.users[i.Subject]
-	if row == nil || row.record.Disabled || row.record.Epoch != epoch {
+	if !s.provenUnder(i.Subject, epoch) {
 		return storage.ErrNotFound
 	}
 	if s.identities[accountOf(i)] != nil {
@@ -144,7 +143,7 @@ func (s *Store) TouchIdentity(ctx context.Context, upstream, externalID, label s
 }
 
 // DeleteIdentity implements storage.IdentityStore.
-func (s *Store) DeleteIdentity(ctx context.Context, subject, upstream, externalID string, last bool) error {
+func (s *Store) DeleteIdentity(ctx context.Context, subject, upstream, externalID string, offered *storage.Offered) error {
 	end, err := s.begin(ctx, "DeleteIdentity")
 	if err != nil {
 		return err
@@ -154,7 +153,7 @@ func (s *Store) DeleteIdentity(ctx context.Context, subject, upstream, externalI
 	if i := s.identities[key]; i == nil || i.Subject != subject {
 		return storage.ErrNotFound
 	}
-	if s.users[subject].password == "" && !last && s.identityCount(subject) == 1 && s.factorCount(subject, storage.FactorPasskey) == 0 {
+	if !s.letIn(offered, subject, "", key) {
 		return storage.ErrLastWayIn
 	}
 	delete(s.identities, key)
@@ -164,12 +163,19 @@ func (s *Store) DeleteIdentity(ctx context.Context, subject, upstream, externalI
 	return nil
 }
 
-func (s *Store) identityCount(subject string) int {
-	n := 0
-	for _, i := range s.identities {
-		if i.Subject == subject {
-			n++
+// letIn tells whether what is offered lets a user in without one factor and one account; nil asks nothing.
+func (s *Store) letIn(offered *storage.Offered, subject, factor string, without account) bool {
+	if offered == nil {
+		return true
+	}
+	row, passkey, upstreams := s.users[subject], false, []string{}
+	for id, f := range s.factors {
+		passkey = passkey || f.Subject == subject && f.Kind == storage.FactorPasskey && id != factor
+	}
+	for key, i := range s.identities {
+		if i.Subject == subject && key != without {
+			upstreams = append(upstreams, i.Upstream)
 		}
 	}
-	return n
+	return offered.LetIn(row.password != "" && row.record.EmailKey+row.record.UsernameKey != "", passkey, upstreams)
 }

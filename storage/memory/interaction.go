@@ -44,6 +44,19 @@ func (s *Store) Interaction(ctx context.Context, id string) (*storage.Interactio
 	return nil, storage.ErrNotFound
 }
 
+// LateInteraction implements storage.InteractionStore.
+func (s *Store) LateInteraction(ctx context.Context, id string) (*storage.Interaction, error) {
+	end, err := s.begin(ctx, "LateInteraction")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if in, now := s.interactions[id], s.clock(); in != nil && !now.Before(in.Expires) && now.Before(in.Expires.Add(storage.InteractionGrace)) && in.Repeatable() {
+		return clone(in), nil
+	}
+	return nil, storage.ErrNotFound
+}
+
 // UpdateInteraction implements storage.InteractionStore.
 func (s *Store) UpdateInteraction(ctx context.Context, id string, change func(*storage.Interaction) error) (*storage.Interaction, error) {
 	end, err := s.begin(ctx, "UpdateInteraction")

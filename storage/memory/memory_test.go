@@ -107,12 +107,12 @@ func TestBrokenInvariantPanics(t *testing.T) {
 			return s.CreateSession(ctx, &storage.Session{ID: "sid", CookieHash: "c", Subject: "u", Absolute: later, Upstream: "google"})
 		},
 		"passkey without a credential": func(s *memory.Store) error {
-			return s.CreateFactor(ctx, &storage.Factor{ID: "f", Subject: "u", Kind: storage.FactorPasskey})
+			return s.CreateFactor(ctx, &storage.Factor{ID: "f", Subject: "u", Kind: storage.FactorPasskey}, 0)
 		},
 		"authenticator app with a credential": func(s *memory.Store) error {
-			return s.CreateFactor(ctx, &storage.Factor{ID: "f", Subject: "u", Kind: storage.FactorTOTP, CredentialID: "c"})
+			return s.CreateFactor(ctx, &storage.Factor{ID: "f", Subject: "u", Kind: storage.FactorTOTP, CredentialID: "c"}, 0)
 		},
-		"recovery code without a hash": func(s *memory.Store) error { return s.SetRecoveryCodes(ctx, "u", []string{"a", ""}) },
+		"recovery code without a hash": func(s *memory.Store) error { return s.SetRecoveryCodes(ctx, "u", []string{"a", ""}, 0) },
 		"ticket that never ends": func(s *memory.Store) error {
 			return s.CreateTicket(ctx, &storage.Ticket{Signature: "t", Kind: storage.TicketReset})
 		},

@@ -39,6 +39,22 @@ func (s *Store) SetPassword(ctx context.Context, subject, encoded string) error 
 	return nil
 }
 
+// ReplacePassword implements storage.PasswordStore.
+func (s *Store) ReplacePassword(ctx context.Context, subject, encoded string, epoch int64) error {
+	end, err := s.begin(ctx, "ReplacePassword")
+	if err != nil {
+		return err
+	}
+	defer end()
+	row := s.users[subject]
+	if row == nil || row.record.Disabled || row.record.Epoch != epoch {
+		return storage.ErrNotFound
+	}
+	s.putPassword(row, encoded)
+	s.signOut(subject)
+	return nil
+}
+
 // FailPassword implements storage.PasswordStore.
 func (s *Store) FailPassword(ctx context.Context, subject string, at time.Time) (int, error) {
 	end, err := s.begin(ctx, "FailPassword")
@@ -56,15 +72,20 @@ func (s *Store) FailPassword(ctx context.Context, subject string, at time.Time) 
 }
 
 // ClearFailures implements storage.PasswordStore.
-func (s *Store) ClearFailures(ctx context.Context, subject string) error {
+func (s *Store) ClearFailures(ctx context.Context, subject string, below int) error {
 	end, err := s.begin(ctx, "ClearFailures")
 	if err != nil {
 		return err
 	}
 	defer end()
-	if row := s.users[subject]; row != nil {
-		row.record.Failures, row.record.LastFailure = 0, time.Time{}
+	row := s.users[subject]
+	switch {
+	case row == nil:
+		return nil
+	case below > 0 && row.record.Failures >= below:
+		return storage.ErrConsumed
 	}
+	row.record.Failures, row.record.LastFailure = 0, time.Time{}
 	return nil
 }
 

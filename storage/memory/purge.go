@@ -24,7 +24,14 @@ func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error
 	n += purge(s.tokens, limit-n, func(t *storage.Token) bool { return s.useless(t, past) })
 	n += purge(s.sessions, limit-n, func(b *storage.Session) bool { return past(b.Absolute) })
 	maps.DeleteFunc(s.sessionClients, func(id string, _ map[string]bool) bool { return s.sessions[id] == nil })
-	n += purge(s.interactions, limit-n, func(in *storage.Interaction) bool { return past(in.Expires) })
+	n += purge(s.interactions, limit-n, func(in *storage.Interaction) bool {
+		return past(in.Expires) && !in.Repeatable() || past(in.Expires.Add(storage.InteractionGrace))
+	})
+	for _, in := range s.interactions {
+		if past(in.Expires) {
+			in.Subject, in.SessionID, in.Proofs = "", "", nil
+		}
+	}
 	n += purge(s.revocations, limit-n, func(r *storage.Revocation) bool { return past(r.Expires) })
 	n += purge(s.replays, limit-n, past)
 	n += purge(s.rates, limit-n, past)

@@ -125,7 +125,7 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 	return nil
 }
 
-// EndUpstreamSessions implements storage.SessionStore.
+// EndUpstreamSessions implements storage.UpstreamSessionStore.
 func (s *Store) EndUpstreamSessions(ctx context.Context, upstream, externalID, sid string) (int, error) {
 	end, err := s.begin(ctx, "EndUpstreamSessions")
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *Store) endEach(ended func(*storage.Session) bool) int {
 	return n
 }
 
-// UpstreamToken implements storage.SessionStore.
+// UpstreamToken implements storage.UpstreamSessionStore.
 func (s *Store) UpstreamToken(ctx context.Context, id string) ([]byte, error) {
 	end, err := s.begin(ctx, "UpstreamToken")
 	if err != nil {

@@ -42,9 +42,23 @@ func (s *Store) crowdOutTickets(t *storage.Ticket) {
 	slices.SortFunc(others, func(a, b *storage.Ticket) int {
 		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.Signature, a.Signature))
 	})
-	for _, o := range others[min(len(others), t.Kind.Live()-1):] {
+	stay := t.Kind.Live() - 1
+	if oldest := s.oldestLive(others); t.Subject != "" && t.Kind.Outlives() && oldest >= 0 {
+		others, stay = slices.Delete(others, oldest, oldest+1), stay-1
+	}
+	for _, o := range others[min(len(others), stay):] {
 		delete(s.tickets, o.Signature)
 	}
+}
+
+// oldestLive is the place of the last ticket of a list that is not past its end, -1 if all are.
+func (s *Store) oldestLive(newestFirst []*storage.Ticket) int {
+	for i, t := range slices.Backward(newestFirst) {
+		if s.clock().Before(t.Expires) {
+			return i
+		}
+	}
+	return -1
 }
 
 // liveTicket returns a ticket that would work now.
@@ -73,6 +87,29 @@ func (s *Store) Ticket(ctx context.Context, kind storage.TicketKind, signature s
 		return nil, err
 	}
 	return clone(t), nil
+}
+
+// TicketOf implements storage.TicketStore.
+func (s *Store) TicketOf(ctx context.Context, subject string, kind storage.TicketKind) (*storage.Ticket, error) {
+	must(subject != "", "a ticket of nobody is looked for")
+	end, err := s.begin(ctx, "TicketOf")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	var newest *storage.Ticket
+	for signature, t := range s.tickets {
+		if t.Subject != subject {
+			continue
+		}
+		if _, err := s.liveTicket(kind, signature); err == nil && (newest == nil || cmp.Or(t.Created.Compare(newest.Created), strings.Compare(signature, newest.Signature)) > 0) {
+			newest = t
+		}
+	}
+	if newest == nil {
+		return nil, storage.ErrNotFound
+	}
+	return clone(newest), nil
 }
 
 // ConsumeTicket implements storage.TicketStore.

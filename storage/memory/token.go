@@ -184,6 +184,19 @@ func (s *Store) revoke(r storage.Revocation) int {
 	return n
 }
 
+// ClientUpdated implements storage.ChangeStore.
+func (s *Store) ClientUpdated(ctx context.Context, id string) (time.Time, error) {
+	end, err := s.begin(ctx, "ClientUpdated")
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer end()
+	if c := s.clients[id]; c != nil {
+		return c.Updated, nil
+	}
+	return time.Time{}, storage.ErrNotFound
+}
+
 // Changes implements storage.ChangeStore.
 func (s *Store) Changes(ctx context.Context) (map[storage.Topic]int64, error) {
 	end, err := s.begin(ctx, "Changes")

@@ -50,7 +50,7 @@ func stored(u *storage.User) *storage.User {
 }
 
 // loaded returns the copy of a row's record that a caller gets.
-func loaded(u *storage.User) *storage.User { return stored(u) }
+func loaded(u *storage.User) *storage.User { return clone(u) }
 
 // CreateUser implements storage.UserStore.
 func (s *Store) CreateUser(ctx context.Context, u *storage.User, password string) error {
@@ -132,7 +132,7 @@ func (s *Store) UpdateUser(ctx context.Context, subject string, change func(*sto
 		s.signOut(subject)
 	}
 	row.record = stored(u)
-	return loaded(u), nil
+	return loaded(row.record), nil
 }
 
 // signOut ends a user's sessions and revokes by subject.

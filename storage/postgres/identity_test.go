@@ -47,7 +47,7 @@ func TestDeleteIdentityTakesTokensOnceAndTheTopicLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	armed = true
-	if err := s.DeleteIdentity(ctx, "ada", "google", "1", false); err != nil {
+	if err := s.DeleteIdentity(ctx, "ada", "google", "1", nil); err != nil {
 		t.Fatal(err)
 	}
 	if deletes == 0 || deletes >= sessions {

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"time"
 
 	"gatehouse/storage"
 )
@@ -9,7 +10,9 @@ import (
 const (
 	bumpTopic = `INSERT INTO changes (topic, version) VALUES ($1, 1) ON CONFLICT (topic) DO UPDATE SET version = changes.version + 1 RETURNING version`
 
-	selectChanges     = `SELECT topic, version FROM changes`
+	selectChanges = `SELECT topic, version FROM changes`
+	// selectUpdated gives one row, whether there is such a client or not: reading a row takes time.
+	selectUpdated     = `SELECT COALESCE((SELECT updated FROM clients WHERE id = $1), 0)`
 	selectRevocations = `SELECT kind, id, born_until, expires, version FROM revocations WHERE version > $1 AND expires > $2 ORDER BY version`
 )
 
@@ -18,6 +21,18 @@ const (
 func bump(ctx context.Context, q Query, topic storage.Topic) error {
 	_, err := q.Exec(ctx, bumpTopic, string(topic))
 	return err
+}
+
+// ClientUpdated implements storage.ChangeStore.
+func (s *Store) ClientUpdated(ctx context.Context, id string) (time.Time, error) {
+	var updated int64
+	if err := only(ctx, s.db, selectUpdated, []any{id}, &updated); err != nil {
+		return time.Time{}, err
+	}
+	if updated == 0 {
+		return time.Time{}, storage.ErrNotFound
+	}
+	return readTime(updated), nil
 }
 
 // Changes implements storage.ChangeStore.

@@ -14,8 +14,8 @@ const (
 	insertDevice  = `INSERT INTO devices (` + deviceColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 	// liveDevice is what a device of the subject $1 must be at the time $2.
 	liveDevice = `subject = $1 AND expires > $2 AND epoch = (SELECT u.epoch FROM users u WHERE u.subject = $1)`
-	useDevice  = `UPDATE devices SET cookie_hash = $4, previous = $3, last_used = CASE WHEN last_used < $2 THEN $2 ELSE last_used END
-		WHERE ` + liveDevice + ` AND cookie_hash = $3 RETURNING ` + deviceColumns
+	useDevice  = `UPDATE devices SET cookie_hash = $4, previous = cookie_hash, last_used = CASE WHEN last_used < $2 THEN $2 ELSE last_used END
+		WHERE ` + liveDevice + ` AND (cookie_hash = $3 OR (previous = $3 AND previous <> '' AND last_used > $5)) RETURNING ` + deviceColumns
 	dropCopied    = `DELETE FROM devices WHERE ` + liveDevice + ` AND previous = $3 AND previous <> ''`
 	listDevices   = `SELECT ` + deviceColumns + ` FROM devices WHERE ` + liveDevice + ` ORDER BY last_used DESC, id DESC`
 	deleteDevice  = `DELETE FROM devices WHERE subject = $1 AND id = $2`
@@ -54,8 +54,8 @@ func (s *Store) CreateDevice(ctx context.Context, d *storage.Device) error {
 	})
 }
 
-// UseDevice implements storage.DeviceStore: the conditional update decides the one winner. Who comes second with the same cookie holds a copy, and the
-// device is worth nothing any more.
+// UseDevice implements storage.DeviceStore: the conditional update decides. Who comes later with the same cookie holds a copy, and the device is worth nothing
+// any more.
 func (s *Store) UseDevice(ctx context.Context, subject, old, next string, at time.Time) (*storage.Device, error) {
 	if !storable(subject) || !storable(old) {
 		return nil, storage.ErrNotFound
@@ -65,7 +65,7 @@ func (s *Store) UseDevice(ctx context.Context, subject, old, next string, at tim
 		refused error
 	)
 	err := s.tx(ctx, func(q Query) (err error) {
-		d, err = one(ctx, q, readDevice, useDevice, subject, micros(at), old, next)
+		d, err = one(ctx, q, readDevice, useDevice, subject, micros(at), old, next, micros(at.Add(-storage.DeviceGrace)))
 		if refused = err; !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}

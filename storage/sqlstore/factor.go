@@ -18,7 +18,7 @@ const (
 	useFactor = `UPDATE factors SET counter = $2, last_used = CASE WHEN last_used < $3 THEN $3 ELSE last_used END
 		WHERE id = $1 AND (kind <> 'totp' OR counter < $2)`
 	usePasskey = `UPDATE factors SET counter = $2, last_used = CASE WHEN last_used < $3 THEN $3 ELSE last_used END,
-		data = CASE WHEN kind = 'passkey' THEN $4 ELSE data END WHERE id = $1 AND (kind <> 'totp' OR counter < $2)`
+		data = CASE WHEN kind <> 'totp' THEN $4 ELSE data END WHERE id = $1 AND (kind <> 'totp' OR counter < $2)`
 	selectFactor  = `SELECT ` + factorColumns + ` FROM factors WHERE id = $1`
 	renameFactor  = `UPDATE factors SET name = $3 WHERE subject = $1 AND id = $2`
 	deleteFactor  = `DELETE FROM factors WHERE subject = $1 AND id = $2 RETURNING kind`
@@ -29,23 +29,42 @@ const (
 	deleteRecoveryCodes = `DELETE FROM recovery_codes WHERE subject = $1`
 	countRecoveryCodes  = `SELECT COUNT(*) FROM recovery_codes WHERE subject = $1`
 
-	selectWays = `SELECT (SELECT COUNT(*) FROM factors WHERE subject = $1), (SELECT COUNT(*) FROM factors WHERE subject = $1 AND kind = 'passkey'),
-		(SELECT COUNT(*) FROM identities WHERE subject = $1)`
+	selectProven = `SELECT epoch FROM users WHERE subject = $1 AND epoch = $2 AND NOT disabled`
+	selectWays   = `SELECT kind, '' FROM factors WHERE subject = $1 UNION ALL SELECT '', upstream FROM identities WHERE subject = $1`
 )
 
-// ways counts what a user can prove beside the password.
-type ways struct{ factors, passkeys, identities int }
+// ways is what a user can prove beside the password.
+type ways struct {
+	factors   int
+	passkey   bool
+	upstreams []string
+}
 
-// countWays counts inside a transaction that holds the user's row, which every change of the last way in takes first.
-func countWays(ctx context.Context, q Query, subject string) (w ways, err error) {
-	err = q.One(ctx, selectWays, []any{subject}, &w.factors, &w.passkeys, &w.identities)
+// readWays reads inside a transaction that holds the user's row, which every change of the last way in takes first.
+func readWays(ctx context.Context, q Query, subject string) (w ways, err error) {
+	rows, err := list(ctx, q, func(scan Scan) (way [2]string, err error) {
+		err = scan(&way[0], &way[1])
+		return way, err
+	}, selectWays, subject)
+	for _, row := range rows {
+		if kind, upstream := row[0], row[1]; kind == "" {
+			w.upstreams = append(w.upstreams, upstream)
+		} else {
+			w.factors, w.passkey = w.factors+1, w.passkey || kind == string(storage.FactorPasskey)
+		}
+	}
 	return w, err
 }
 
-// holdUser locks a user's row and returns the password. ErrNotFound.
-func (s *Store) holdUser(ctx context.Context, q Query, subject string) (password string, err error) {
+// holdUser locks a user's row and tells whether there is a password, and a name to type beside it. ErrNotFound.
+func (s *Store) holdUser(ctx context.Context, q Query, subject string) (password bool, err error) {
 	err = only(ctx, q, selectPassword+s.dialect.Lock, []any{subject}, &password)
 	return password, err
+}
+
+// holdProven locks the row of a user who was proven under an epoch. ErrNotFound if there is none, or the epoch has moved on.
+func (s *Store) holdProven(ctx context.Context, q Query, subject string, epoch int64) error {
+	return only(ctx, q, selectProven+s.dialect.Lock, []any{subject, epoch}, new(int64))
 }
 
 // factorRow receives the columns of a factor.
@@ -72,16 +91,16 @@ func readFactor(scan Scan) (*storage.Factor, error) {
 }
 
 // CreateFactor implements storage.FactorStore. The user's row is held while the factors are counted.
-func (s *Store) CreateFactor(ctx context.Context, f *storage.Factor) error {
+func (s *Store) CreateFactor(ctx context.Context, f *storage.Factor, epoch int64) error {
 	return s.tx(ctx, func(q Query) error {
-		if _, err := s.holdUser(ctx, q, f.Subject); err != nil {
+		if err := s.holdProven(ctx, q, f.Subject, epoch); err != nil {
 			return err
 		}
 		if _, err := q.Exec(ctx, insertFactor, f.ID, f.Subject, string(f.Kind), f.Name, f.CredentialID, blob(f.Data), f.Counter, micros(f.Created),
 			micros(f.LastUsed)); err != nil {
 			return err
 		}
-		have, err := countWays(ctx, q, f.Subject)
+		have, err := readWays(ctx, q, f.Subject)
 		if err == nil && have.factors > storage.MaxFactors {
 			err = &storage.ExistsError{Field: "factors"}
 		}
@@ -132,7 +151,7 @@ func (s *Store) RenameFactor(ctx context.Context, subject, id, name string) erro
 }
 
 // DeleteFactor implements storage.FactorStore. The user's row is locked first: of two callers the second one counts what the first one left.
-func (s *Store) DeleteFactor(ctx context.Context, subject, id string, keep bool) error {
+func (s *Store) DeleteFactor(ctx context.Context, subject, id string, keep bool, offered *storage.Offered) error {
 	return s.tx(ctx, func(q Query) error {
 		password, err := s.holdUser(ctx, q, subject)
 		if err != nil {
@@ -142,11 +161,11 @@ func (s *Store) DeleteFactor(ctx context.Context, subject, id string, keep bool)
 		if err := only(ctx, q, deleteFactor, []any{subject, id}, &kind); err != nil {
 			return err
 		}
-		left, err := countWays(ctx, q, subject)
+		left, err := readWays(ctx, q, subject)
 		switch {
 		case err != nil:
 			return err
-		case kind == string(storage.FactorPasskey) && password == "" && left.passkeys+left.identities == 0:
+		case kind == string(storage.FactorPasskey) && offered != nil && !offered.LetIn(password, left.passkey, left.upstreams):
 			return storage.ErrLastWayIn
 		case left.factors > 0:
 			return nil
@@ -158,10 +177,10 @@ func (s *Store) DeleteFactor(ctx context.Context, subject, id string, keep bool)
 	})
 }
 
-// SetRecoveryCodes implements storage.FactorStore.
-func (s *Store) SetRecoveryCodes(ctx context.Context, subject string, hashes []string) error {
+// SetRecoveryCodes implements storage.RecoveryCodeStore.
+func (s *Store) SetRecoveryCodes(ctx context.Context, subject string, hashes []string, epoch int64) error {
 	return s.tx(ctx, func(q Query) error {
-		if _, err := s.holdUser(ctx, q, subject); err != nil {
+		if err := s.holdProven(ctx, q, subject, epoch); err != nil {
 			return err
 		}
 		if _, err := q.Exec(ctx, deleteRecoveryCodes, subject); err != nil {
@@ -176,7 +195,7 @@ func (s *Store) SetRecoveryCodes(ctx context.Context, subject string, hashes []s
 	})
 }
 
-// UseRecoveryCode implements storage.FactorStore. The user's row is held, so that two callers with two codes count one after the other.
+// UseRecoveryCode implements storage.RecoveryCodeStore. The user's row is held, so that two callers with two codes count one after the other.
 func (s *Store) UseRecoveryCode(ctx context.Context, subject, hash string) (left int, err error) {
 	err = s.tx(ctx, func(q Query) error {
 		if _, err := s.holdUser(ctx, q, subject); err != nil {
@@ -196,7 +215,7 @@ func (s *Store) UseRecoveryCode(ctx context.Context, subject, hash string) (left
 	return left, nil
 }
 
-// RecoveryCodes implements storage.FactorStore.
+// RecoveryCodes implements storage.RecoveryCodeStore.
 func (s *Store) RecoveryCodes(ctx context.Context, subject string) (left int, err error) {
 	if !storable(subject) {
 		return 0, nil

@@ -21,7 +21,7 @@ const (
 	selectAdoptable = `SELECT ` + userColumns + ` FROM users WHERE email_key = $1 AND email_key <> '' AND email_verified AND NOT disabled`
 	deleteOthers    = `DELETE FROM identities WHERE subject = $1 AND NOT (upstream = $2 AND external_id = $3)`
 
-	selectPassword         = `SELECT password FROM users WHERE subject = $1`
+	selectPassword         = `SELECT password <> '' AND (email_key <> '' OR username_key <> '') FROM users WHERE subject = $1`
 	deleteIdentity         = `DELETE FROM identities WHERE upstream = $2 AND external_id = $3 AND subject = $1`
 	selectIdentitySessions = `SELECT id FROM sessions WHERE upstream = $2 AND upstream <> '' AND external_id = $3 AND subject = $1 ORDER BY id`
 )
@@ -140,7 +140,7 @@ func (s *Store) TouchIdentity(ctx context.Context, upstream, externalID, label s
 }
 
 // DeleteIdentity implements storage.IdentityStore. The user's row is locked first: of two callers the second one counts what the first one left.
-func (s *Store) DeleteIdentity(ctx context.Context, subject, upstream, externalID string, last bool) error {
+func (s *Store) DeleteIdentity(ctx context.Context, subject, upstream, externalID string, offered *storage.Offered) error {
 	if !storable(upstream) || !storable(externalID) {
 		return storage.ErrNotFound
 	}
@@ -152,12 +152,12 @@ func (s *Store) DeleteIdentity(ctx context.Context, subject, upstream, externalI
 		if err := found(q.Exec(ctx, deleteIdentity, subject, upstream, externalID)); err != nil {
 			return err
 		}
-		if password == "" && !last {
-			left, err := countWays(ctx, q, subject)
+		if offered != nil && !offered.LetIn(password, false, nil) {
+			left, err := readWays(ctx, q, subject)
 			if err != nil {
 				return err
 			}
-			if left.identities+left.passkeys == 0 {
+			if !offered.LetIn(password, left.passkey, left.upstreams) {
 				return storage.ErrLastWayIn
 			}
 		}

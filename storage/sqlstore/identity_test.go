@@ -17,7 +17,7 @@ func federation(ctx context.Context, e *engine, add func(error), h, k *home) {
 	add(e.CreateUserIdentity(ctx, &storage.User{Subject: "new-" + id}, &storage.Identity{Upstream: "github", ExternalID: id}))
 	_, err := e.AdoptUser(ctx, h.user.EmailKey, &storage.Identity{Upstream: "gitlab", ExternalID: id})
 	add(err)
-	if err := e.DeleteIdentity(ctx, h.user.Subject, "gitlab", id, false); !errors.Is(err, storage.ErrLastWayIn) {
+	if err := e.DeleteIdentity(ctx, h.user.Subject, "gitlab", id, &storage.Offered{Password: true, Passkeys: true, Upstreams: []string{"gitlab"}}); !errors.Is(err, storage.ErrLastWayIn) {
 		add(errors.Join(err, errors.New("the last way in was deleted")))
 	}
 	for _, key := range [][2]string{{k.identity.ExternalID, "x"}, {"", k.session.UpstreamSID}} {
@@ -30,7 +30,7 @@ func federation(ctx context.Context, e *engine, add func(error), h, k *home) {
 	_, err = e.EndUpstreamSessions(ctx, "google", k.identity.ExternalID, "")
 	add(err)
 	add(e.CreateSession(ctx, &again))
-	add(e.DeleteIdentity(ctx, k.user.Subject, "google", k.identity.ExternalID, false))
+	add(e.DeleteIdentity(ctx, k.user.Subject, "google", k.identity.ExternalID, &storage.Offered{Password: true}))
 }
 
 // The sealed token is large, and every page would read it.

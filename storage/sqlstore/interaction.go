@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -12,7 +13,10 @@ const (
 	interactionColumns = `id, kind, params, return_to, binder, subject, session_id, proofs, created, expires, consumed_at, source`
 	insertInteraction  = `INSERT INTO interactions (` + interactionColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 	selectInteraction  = `SELECT ` + interactionColumns + ` FROM interactions WHERE id = $1 AND expires > $2`
-	updateInteraction  = `UPDATE interactions SET kind = $2, params = $3, return_to = $4, binder = $5, subject = $6, session_id = $7, proofs = $8,
+	// repeatable is Interaction.Repeatable.
+	repeatable        = `kind IN ('authorize', 'account') AND consumed_at = 0 AND binder <> '' AND source = '' AND LENGTH(params) <= 2048`
+	selectLate        = `SELECT ` + interactionColumns + ` FROM interactions WHERE id = $1 AND expires <= $2 AND expires > $3 AND ` + repeatable
+	updateInteraction = `UPDATE interactions SET kind = $2, params = $3, return_to = $4, binder = $5, subject = $6, session_id = $7, proofs = $8,
 		expires = $9, source = $10 WHERE id = $1`
 	consumeInteraction = `UPDATE interactions SET consumed_at = $2 WHERE id = $1 AND consumed_at = 0 AND expires > $2`
 )
@@ -53,6 +57,26 @@ func (s *Store) CreateInteraction(ctx context.Context, i *storage.Interaction) e
 // Interaction implements storage.InteractionStore.
 func (s *Store) Interaction(ctx context.Context, id string) (*storage.Interaction, error) {
 	return one(ctx, s.db, readInteraction, selectInteraction, id, micros(s.now()))
+}
+
+// LateInteraction implements storage.InteractionStore.
+func (s *Store) LateInteraction(ctx context.Context, id string) (*storage.Interaction, error) {
+	now := s.now()
+	return one(ctx, s.db, readInteraction, selectLate, id, micros(now), micros(now.Add(-storage.InteractionGrace)))
+}
+
+// purgeInteractions deletes those that are over, and takes from those that can be begun anew what was proven.
+func (s *Store) purgeInteractions(ctx context.Context, now time.Time, limit int) (int, error) {
+	d := s.dialect
+	rows := func(where string) string {
+		return fmt.Sprintf(d.In, d.Row, `SELECT `+d.Row+` FROM interactions WHERE expires <= $1 AND `+where+` ORDER BY expires LIMIT $2`+d.SkipLocked)
+	}
+	n, err := s.exec(ctx, `DELETE FROM interactions WHERE `+rows(`(expires <= $3 OR NOT (`+repeatable+`))`), micros(now), limit, micros(now.Add(-storage.InteractionGrace)))
+	if err != nil {
+		return 0, err
+	}
+	emptied, err := s.exec(ctx, `UPDATE interactions SET subject = '', session_id = '', proofs = 'null' WHERE `+rows(`(subject <> '' OR proofs NOT IN ('null', '{}'))`), micros(now), limit-int(n))
+	return int(n + emptied), err
 }
 
 // UpdateInteraction implements storage.InteractionStore.

@@ -17,7 +17,7 @@ func belongings(t *testing.T, e *engine, h *home) (app, key *storage.Factor) {
 	ctx, now, subject := t.Context(), time.Now(), h.user.Subject
 	app = &storage.Factor{ID: uuid.NewString(), Subject: subject, Kind: storage.FactorTOTP, Created: now}
 	key = &storage.Factor{ID: uuid.NewString(), Subject: subject, Kind: storage.FactorPasskey, CredentialID: uuid.NewString(), Created: now}
-	if err := errors.Join(e.CreateFactor(ctx, app), e.CreateFactor(ctx, key), e.SetRecoveryCodes(ctx, subject, []string{"a", "b"}),
+	if err := errors.Join(e.CreateFactor(ctx, app, 0), e.CreateFactor(ctx, key, 0), e.SetRecoveryCodes(ctx, subject, []string{"a", "b"}, 0),
 		e.CreateTicket(ctx, ticket(h.user)), e.CreateTicket(ctx, ticket(nil)), e.QueueMail(ctx, mail()), e.AddActivity(ctx, activity(h.user)),
 		e.CreateDevice(ctx, device(h.user, uuid.NewString()))); err != nil {
 		t.Fatal(err)
@@ -59,10 +59,12 @@ func people(ctx context.Context, t *testing.T, e *engine, add func(error), h *ho
 	add(e.RenameFactor(ctx, subject, key.ID, "x"))
 	_, err := e.UseRecoveryCode(ctx, subject, "a")
 	add(err)
-	add(e.DeleteFactor(ctx, subject, app.ID, true))
-	add(e.DeleteFactor(ctx, subject, key.ID, false))
+	add(e.DeleteFactor(ctx, subject, app.ID, true, &storage.Offered{Password: true}))
+	add(e.DeleteFactor(ctx, subject, key.ID, false, &storage.Offered{Password: true}))
 	spent := ticket(h.user)
 	add(e.CreateTicket(ctx, spent))
+	_, err = e.TicketOf(ctx, subject, spent.Kind)
+	add(err)
 	_, err = e.ConsumeTicket(ctx, spent.Kind, spent.Signature)
 	add(err)
 	add(e.RevokeTickets(ctx, subject, storage.TicketReset))
@@ -74,16 +76,19 @@ func people(ctx context.Context, t *testing.T, e *engine, add func(error), h *ho
 	add(e.CreateDevice(ctx, d))
 	_, err = e.UseDevice(ctx, subject, d.CookieHash, "new-"+subject, now)
 	add(err)
-	if _, err := e.UseDevice(ctx, subject, d.CookieHash, "next-"+subject, now); !errors.Is(err, storage.ErrConsumed) {
+	if _, err := e.UseDevice(ctx, subject, d.CookieHash, "next-"+subject, now.Add(time.Minute)); !errors.Is(err, storage.ErrConsumed) {
 		add(errors.Join(err, errors.New("a copied cookie was taken")))
 	}
 	add(e.DeleteDevice(ctx, subject, d.ID))
 	add(e.DeleteDevice(ctx, subject, ""))
 	_, err = e.FailPassword(ctx, subject, now)
-	add(errors.Join(err, e.ClearFailures(ctx, subject)))
+	add(errors.Join(err, e.ClearFailures(ctx, subject, 100)))
 	undo := ticket(h.user)
 	undo.Kind, undo.EmailKey = storage.TicketRevert, "back-"+subject
 	add(e.CreateTicket(ctx, undo))
+	if returned, err := e.ReturnTickets(ctx, subject, undo.EmailKey); !returned {
+		add(errors.Join(err, errors.New("a link for the address is not found")))
+	}
 	_, err = e.RevertUser(ctx, undo.Signature, now.Add(time.Hour)) // which nothing is younger than
 	add(err)
 	imports(ctx, e, add, h)
@@ -140,9 +145,10 @@ func TestStatementCountsOfPeople(t *testing.T) {
 			"FactorByCredential": func() error { _, _, err := e.FactorByCredential(ctx, key.CredentialID); return err },
 			"UseFactor":          func() error { return e.UseFactor(ctx, app.ID, 5, nil, time.Now()) },
 			"Ticket":             func() error { _, err := e.Ticket(ctx, live.Kind, live.Signature); return err },
+			"TicketOf":           func() error { _, err := e.TicketOf(ctx, h.user.Subject, live.Kind); return err },
 			"ConsumeTicket":      func() error { _, err := e.ConsumeTicket(ctx, spent.Kind, spent.Signature); return err },
 			"FailPassword":       func() error { _, err := e.FailPassword(ctx, h.user.Subject, time.Now()); return err },
-			"ClearFailures":      func() error { return e.ClearFailures(ctx, h.user.Subject) },
+			"ClearFailures":      func() error { return e.ClearFailures(ctx, h.user.Subject, 100) },
 			"DevicesOf":          func() error { _, err := e.DevicesOf(ctx, h.user.Subject); return err },
 			"QueueMail":          func() error { return e.QueueMail(ctx, mail()) },
 		} {

@@ -15,7 +15,6 @@ const keepKeys = 365 * 24 * time.Hour
 // purges are the tables that fill by themselves, and the indexed column that says when a row is of no more use.
 var purges = []struct{ table, column string }{
 	{"tokens", "purge_at"},
-	{"interactions", "expires"},
 	{"replays", "expires"},
 	{"rates", "tat"},
 	{"sessions", "absolute"},
@@ -52,7 +51,11 @@ func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error
 		}
 		total += int(n)
 	}
-	n, err := s.purgeClients(ctx, now, limit-total)
+	n, err := s.purgeInteractions(ctx, now, limit-total)
+	if total += n; err != nil || total >= limit {
+		return total, err
+	}
+	n, err = s.purgeClients(ctx, now, limit-total)
 	if total += n; err != nil || total >= limit {
 		return total, err
 	}

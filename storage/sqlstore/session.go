@@ -140,7 +140,7 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 	})
 }
 
-// EndUpstreamSessions implements storage.SessionStore.
+// EndUpstreamSessions implements storage.UpstreamSessionStore.
 func (s *Store) EndUpstreamSessions(ctx context.Context, upstream, externalID, sid string) (int, error) {
 	if externalID == "" && sid == "" {
 		return 0, nil
@@ -172,7 +172,7 @@ func selectUpstream(upstream, externalID, sid string) (string, []any) {
 	return text + ` ORDER BY id`, args
 }
 
-// UpstreamToken implements storage.SessionStore.
+// UpstreamToken implements storage.UpstreamSessionStore.
 func (s *Store) UpstreamToken(ctx context.Context, id string) ([]byte, error) {
 	var token []byte
 	err := only(ctx, s.db, selectUpstreamToken, []any{id, micros(s.now())}, &token)

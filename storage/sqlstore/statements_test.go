@@ -74,6 +74,7 @@ func TestStatementCounts(t *testing.T) {
 				}
 				return err
 			}},
+			{"GrantsOf", 1, func() error { _, err := e.GrantsOf(ctx, h.user.Subject); return err }},
 			{"UserByLogin", 1, func() error { _, _, err := e.UserByLogin(ctx, h.user.EmailKey); return err }},
 			{"CreateToken", 1, func() error { return e.CreateToken(ctx, h.token(storage.TokenCode)) }},
 			{"ExchangeToken", exchange, func() error {
@@ -307,7 +308,7 @@ var (
 
 // scanned is the table that a step of a plan reads from end to end, by an index or not; next is the step after it.
 func scanned(step, next string) string {
-	if m := sqliteScan.FindStringSubmatch(step); m != nil && !slices.Contains([]string{"doomed", "touched", "CONSTANT"}, m[1]) {
+	if m := sqliteScan.FindStringSubmatch(step); m != nil && !slices.Contains([]string{"doomed", "touched", "placed", "CONSTANT"}, m[1]) {
 		return m[1]
 	}
 	if m := wholeScan.FindStringSubmatch(step); m != nil {

@@ -14,9 +14,11 @@ const (
 		VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7, $8, $9, $10)`
 	ticketColumns = `signature, kind, COALESCE(subject, ''), email, email_key, epoch, data, created, expires, consumed_at`
 	// liveTicket is what a ticket $1 of the kind $2 must be at the time $3, used or not.
-	liveTicket = `signature = $1 AND kind = $2 AND expires > $3
+	liveTicket = `signature = $1 AND ` + liveOfKind
+	liveOfKind = `kind = $2 AND expires > $3
 		AND (subject IS NULL OR kind = '` + string(storage.TicketRevert) + `' OR epoch = (SELECT u.epoch FROM users u WHERE u.subject = tickets.subject))`
 	selectTicket     = `SELECT ` + ticketColumns + ` FROM tickets WHERE ` + liveTicket
+	selectTicketOf   = `SELECT ` + ticketColumns + ` FROM tickets WHERE subject = $1 AND ` + liveOfKind + ` AND consumed_at = 0 ORDER BY created DESC, signature DESC LIMIT 1`
 	consumeTicket    = `UPDATE tickets SET consumed_at = $3 WHERE ` + liveTicket + ` AND consumed_at = 0 RETURNING ` + ticketColumns
 	revokeTickets    = `DELETE FROM tickets WHERE subject = $1 AND consumed_at = 0`
 	revokeTicketKind = revokeTickets + ` AND kind = $2`
@@ -24,8 +26,10 @@ const (
 
 // The unused tickets of a kind among which a new one is to find room: a user's, or those of an address without a user.
 const (
-	ticketsOfUser    = `subject = $1 AND kind = $2`
-	ticketsOfMailbox = ticketsOfUser + ` AND email_key = $5`
+	ticketsOfUser = `subject = $1 AND kind = $2`
+	// ticketsOfMailbox leaves out the oldest one that works at the time $6: it stays.
+	ticketsOfMailbox = ticketsOfUser + ` AND email_key = $5 AND signature <> COALESCE((SELECT o.signature FROM tickets o
+		WHERE o.subject = $1 AND o.kind = $2 AND o.email_key = $5 AND o.consumed_at = 0 AND o.expires > $6 AND o.signature <> $3 ORDER BY o.created, o.signature LIMIT 1), '')`
 	ticketsOfAddress = `subject IS NULL AND email_key = $1 AND email_key <> '' AND kind = $2`
 )
 
@@ -65,7 +69,8 @@ func (s *Store) CreateTicket(ctx context.Context, t *storage.Ticket) error {
 		filter, crowd[0] = ticketsOfUser, t.Subject
 	}
 	if t.Subject != "" && t.Kind.Outlives() {
-		filter, crowd = ticketsOfMailbox, append(crowd, t.EmailKey)
+		filter, crowd[3] = ticketsOfMailbox, t.Kind.Live()-2
+		crowd = append(crowd, t.EmailKey, micros(s.now()))
 	}
 	return s.tx(ctx, func(q Query) error {
 		if _, err := s.holdUser(ctx, q, t.Subject); err != nil && (t.Subject != "" || !errors.Is(err, storage.ErrNotFound)) {
@@ -90,6 +95,11 @@ func (s *Store) Ticket(ctx context.Context, kind storage.TicketKind, signature s
 		return nil, storage.ErrConsumed
 	}
 	return t, nil
+}
+
+// TicketOf implements storage.TicketStore.
+func (s *Store) TicketOf(ctx context.Context, subject string, kind storage.TicketKind) (*storage.Ticket, error) {
+	return one(ctx, s.db, readTicket, selectTicketOf, subject, string(kind), micros(s.now()))
 }
 
 // ConsumeTicket implements storage.TicketStore: the conditional update decides the one winner.

@@ -24,11 +24,13 @@ const selectToken = `SELECT t.grant_id, t.client_id, t.subject, t.session_id, t.
 	WHERE t.signature = $2 AND t.kind = $1`
 
 // consumeToken marks a live token as used: $1 kind, $2 signature, $3 now, $4 successor. It changes no indexed column, so PostgreSQL leaves the indexes
-// alone. The NOT EXISTS stops a token that was written while its family was being revoked; its OFFSET keeps PostgreSQL from turning it into a join with
-// all revocations.
+// alone.
 const consumeToken = `UPDATE tokens AS t SET consumed_at = $3, successor = $4
-	WHERE t.signature = $2 AND t.kind = $1 AND t.consumed_at = 0 AND t.expires > $3 AND t.grant_expires > $3
-	AND NOT EXISTS (SELECT 1 FROM revocations r
+	WHERE t.signature = $2 AND t.kind = $1 AND t.consumed_at = 0 AND t.expires > $3 AND t.grant_expires > $3 AND ` + notRevoked
+
+// notRevoked stops a token t that was written while its family was being revoked. Its OFFSET keeps PostgreSQL from turning it into a join with all
+// revocations.
+const notRevoked = `NOT EXISTS (SELECT 1 FROM revocations r
 		WHERE r.id IN (t.grant_id, t.session_id, t.subject, t.client_id, t.subject || '` + "\n" + `' || t.client_id)
 		AND r.id = CASE r.kind WHEN 'grant' THEN t.grant_id WHEN 'session' THEN t.session_id WHEN 'subject' THEN t.subject WHEN 'client' THEN t.client_id
 			WHEN 'subject+client' THEN t.subject || '` + "\n" + `' || t.client_id END

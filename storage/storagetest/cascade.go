@@ -205,7 +205,7 @@ func cascadeEndUpstream(t *testing.T, f *fixture) {
 
 func cascadeDeleteIdentity(t *testing.T, f *fixture) {
 	f.cascade(t, func(h *home) error {
-		return f.DeleteIdentity(bg, h.user.Subject, h.identity.Upstream, h.identity.ExternalID, false)
+		return f.DeleteIdentity(bg, h.user.Subject, h.identity.Upstream, h.identity.ExternalID, everything)
 	},
 		storage.RevokeSession, func(t *storage.Token) string { return t.SessionID }, "identity", "session")
 }

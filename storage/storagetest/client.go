@@ -63,6 +63,8 @@ func clientMissing(t *testing.T, f *fixture) {
 	id := name("nobody")
 	_, err := f.Client(bg, id)
 	wantErr(t, "Client", err, storage.ErrNotFound)
+	_, err = f.ClientUpdated(bg, id)
+	wantErr(t, "ClientUpdated", err, storage.ErrNotFound)
 	_, err = f.UpdateClient(bg, id, func(*storage.Client) error { t.Error("change was called for a missing client"); return nil })
 	wantErr(t, "UpdateClient", err, storage.ErrNotFound)
 	wantErr(t, "DeleteClient", f.DeleteClient(bg, id), storage.ErrNotFound)
@@ -90,6 +92,11 @@ func clientUpdate(t *testing.T, f *fixture) {
 	got, err = f.Client(bg, c.ID)
 	need(t, err)
 	same(t, "row", got, want)
+	updated, err := f.ClientUpdated(bg, c.ID)
+	need(t, err)
+	if !updated.Equal(got.Updated) {
+		t.Errorf("ClientUpdated says %v, the row %v", updated, got.Updated)
+	}
 }
 
 func clientRefusedChange(t *testing.T, f *fixture) {

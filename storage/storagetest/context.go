@@ -18,6 +18,7 @@ func testContext(t *testing.T, open Opener) {
 	h := f.home(t)
 	left, before := f.has(t, h), versions(t, f)
 	writes := writesWith(gone, f, h)
+	maps.Copy(writes, protocolWritesWith(gone, f, h))
 	maps.Copy(writes, peopleWritesWith(gone, f, h))
 	for what, op := range writes {
 		t.Run(what, func(t *testing.T) { wantErr(t, what, op(), storage.ErrUnavailable) })
@@ -34,7 +35,7 @@ func testContext(t *testing.T, open Opener) {
 }
 
 func writesWith(ctx context.Context, f *fixture, h *home) map[string]func() error {
-	now, refresh := f.clock.Now(), h.tokens[1]
+	now := f.clock.Now()
 	return map[string]func() error{
 		"CreateClient": func() error { return f.CreateClient(ctx, &storage.Client{ID: name("client")}) },
 		"UpdateClient": func() error {
@@ -47,9 +48,10 @@ func writesWith(ctx context.Context, f *fixture, h *home) map[string]func() erro
 			_, err := f.UpdateUser(ctx, h.user.Subject, func(*storage.User) error { return nil })
 			return err
 		},
-		"DeleteUser":     func() error { return f.DeleteUser(ctx, h.user.Subject) },
-		"SetPassword":    func() error { return f.SetPassword(ctx, h.user.Subject, "x") },
-		"RehashPassword": func() error { return f.RehashPassword(ctx, h.user.Subject, "hash-of-"+h.user.Subject, "x") },
+		"DeleteUser":      func() error { return f.DeleteUser(ctx, h.user.Subject) },
+		"SetPassword":     func() error { return f.SetPassword(ctx, h.user.Subject, "x") },
+		"ReplacePassword": func() error { return f.ReplacePassword(ctx, h.user.Subject, "x", 0) },
+		"RehashPassword":  func() error { return f.RehashPassword(ctx, h.user.Subject, "hash-of-"+h.user.Subject, "x") },
 		"CreateSession": func() error {
 			s := *h.session
 			s.ID, s.CookieHash = name("sid"), name("cookie")
@@ -72,8 +74,15 @@ func writesWith(ctx context.Context, f *fixture, h *home) map[string]func() erro
 		"AdoptUser":     func() error { _, err := f.AdoptUser(ctx, h.user.EmailKey, account("")); return err },
 		"TouchIdentity": func() error { return f.TouchIdentity(ctx, h.identity.Upstream, h.identity.ExternalID, "x", nil, now) },
 		"DeleteIdentity": func() error {
-			return f.DeleteIdentity(ctx, h.user.Subject, h.identity.Upstream, h.identity.ExternalID, true)
+			return f.DeleteIdentity(ctx, h.user.Subject, h.identity.Upstream, h.identity.ExternalID, nil)
 		},
+	}
+}
+
+// protocolWritesWith are the writes of requests, grants and keys.
+func protocolWritesWith(ctx context.Context, f *fixture, h *home) map[string]func() error {
+	now, refresh := f.clock.Now(), h.tokens[1]
+	return map[string]func() error{
 		"CreateInteraction": func() error {
 			return f.CreateInteraction(ctx, &storage.Interaction{ID: name("in"), Kind: storage.InteractionAccount, Expires: now.Add(time.Hour)})
 		},
@@ -126,14 +135,17 @@ func readsWith(ctx context.Context, f *fixture, h *home) map[string]func() error
 		"SessionsOf":         func() error { _, err := f.SessionsOf(ctx, h.user.Subject); return err },
 		"ListSessions":       func() error { _, err := f.ListSessions(ctx, "", 10); return err },
 		"SessionClients":     func() error { _, err := f.SessionClients(ctx, h.session.ID); return err },
+		"LateInteraction":    func() error { _, err := f.LateInteraction(ctx, name("in")); return err },
 		"Interaction":        func() error { _, err := f.Interaction(ctx, name("in")); return err },
 		"Consent":            func() error { _, err := f.Consent(ctx, h.user.Subject, h.client.ID); return err },
 		"ConsentsOf":         func() error { _, err := f.ConsentsOf(ctx, h.user.Subject); return err },
 		"Token":              func() error { _, err := f.Token(ctx, storage.TokenRefresh, h.tokens[1].Signature); return err },
+		"GrantsOf":           func() error { _, err := f.GrantsOf(ctx, h.user.Subject); return err },
 		"SigningKeys":        func() error { _, err := f.SigningKeys(ctx); return err },
 		"Secret":             func() error { _, err := f.Secret(ctx, name("secret")); return err },
 		"HoldsSealed":        func() error { _, err := f.HoldsSealed(ctx); return err },
 		"Changes":            func() error { _, err := f.Changes(ctx); return err },
+		"ClientUpdated":      func() error { _, err := f.ClientUpdated(ctx, h.client.ID); return err },
 		"Revocations":        func() error { _, err := f.Revocations(ctx, 0); return err },
 		"Rate":               func() error { _, err := f.Rate(ctx, name("rate")); return err },
 		"Logo":               func() error { _, err := f.Logo(ctx, h.client.ID); return err },

@@ -12,16 +12,16 @@ func peopleWritesWith(ctx context.Context, f *fixture, h *home) map[string]func(
 	now, subject := f.clock.Now(), h.user.Subject
 	return map[string]func() error{
 		"FailPassword":  func() error { _, err := f.FailPassword(ctx, subject, now); return err },
-		"ClearFailures": func() error { return f.ClearFailures(ctx, subject) },
+		"ClearFailures": func() error { return f.ClearFailures(ctx, subject, 0) },
 		"ImportUsers": func() error {
 			_, err := f.ImportUsers(ctx, []storage.ImportedUser{newcomer()})
 			return err
 		},
-		"CreateFactor":     func() error { return f.CreateFactor(ctx, f.unsavedFactor(subject, storage.FactorTOTP)) },
+		"CreateFactor":     func() error { return f.CreateFactor(ctx, f.unsavedFactor(subject, storage.FactorTOTP), 0) },
 		"UseFactor":        func() error { return f.UseFactor(ctx, h.factor.ID, 8, nil, now) },
 		"RenameFactor":     func() error { return f.RenameFactor(ctx, subject, h.factor.ID, "x") },
-		"DeleteFactor":     func() error { return f.DeleteFactor(ctx, subject, h.factor.ID, false) },
-		"SetRecoveryCodes": func() error { return f.SetRecoveryCodes(ctx, subject, nil) },
+		"DeleteFactor":     func() error { return f.DeleteFactor(ctx, subject, h.factor.ID, false, everything) },
+		"SetRecoveryCodes": func() error { return f.SetRecoveryCodes(ctx, subject, nil, 0) },
 		"UseRecoveryCode":  func() error { _, err := f.UseRecoveryCode(ctx, subject, "a"); return err },
 		"CreateTicket":     func() error { return f.CreateTicket(ctx, f.unsavedTicket(storage.TicketEmail, h.user)) },
 		"ConsumeTicket":    func() error { _, err := f.ConsumeTicket(ctx, h.ticket.Kind, h.ticket.Signature); return err },
@@ -33,6 +33,7 @@ func peopleWritesWith(ctx context.Context, f *fixture, h *home) map[string]func(
 			_, err := f.RevertUser(ctx, n.Signature, now)
 			return err
 		},
+		"ReturnTickets": func() error { _, err := f.ReturnTickets(ctx, subject, "a@example.org"); return err },
 		"RevokeTickets": func() error { return f.RevokeTickets(ctx, subject) },
 		"QueueMail":     func() error { return f.QueueMail(ctx, f.unsavedMail(0)) },
 		"ClaimMails":    func() error { _, err := f.ClaimMails(ctx, now, time.Minute, 10); return err },

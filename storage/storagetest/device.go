@@ -9,7 +9,7 @@ import (
 
 func testDevices(t *testing.T, open Opener) {
 	newFixture(t, open).run(t, []rule{
-		{"RoundTrip", deviceRoundTrip}, {"MissingUserAndTakenID", deviceRefused}, {"CookieChangesAtEachUse", deviceUse}, {"CopiedCookieEndsTheTrust", deviceCopied},
+		{"RoundTrip", deviceRoundTrip}, {"MissingUserAndTakenID", deviceRefused}, {"CookieChangesAtEachUse", deviceUse}, {"CopiedCookieEndsTheTrust", deviceCopied}, {"CookieSentTwice", deviceTwice}, {"CookieCopiedAtOnce", deviceCopiedAtOnce},
 		{"AnothersCookieIsWorthNothing", deviceAnothers}, {"ExpiresAndDiesWithTheEpoch", deviceDies}, {"NewOnePushesOutTheOneUsedLongestAgo", deviceLimit},
 		{"Delete", deviceDelete}, {"AnyAgentIsTaken", deviceAnyAgent},
 	})
@@ -98,6 +98,7 @@ func deviceCopied(t *testing.T, f *fixture) {
 	d := f.device(t, f.user(t).Subject)
 	other := f.device(t, d.Subject)
 	now := f.use(t, "first", d.Subject, d.CookieHash, nil)
+	f.clock.advance(storage.DeviceGrace)
 	f.use(t, "the old cookie", d.Subject, d.CookieHash, storage.ErrConsumed)
 	f.use(t, "the new cookie, afterwards", d.Subject, now.CookieHash, storage.ErrNotFound)
 	f.use(t, "the old cookie again", d.Subject, d.CookieHash, storage.ErrNotFound)
@@ -107,6 +108,30 @@ func deviceCopied(t *testing.T, f *fixture) {
 	now = f.use(t, "second", d.Subject, now.CookieHash, nil)
 	f.use(t, "the one before the previous", d.Subject, older, storage.ErrNotFound)
 	f.use(t, "the right one", d.Subject, now.CookieHash, nil)
+}
+
+// deviceTwice: who clicks twice sends one cookie twice, and has the next one of the last click.
+func deviceTwice(t *testing.T, f *fixture) {
+	d := f.device(t, f.user(t).Subject)
+	first := f.use(t, "first click", d.Subject, d.CookieHash, nil)
+	f.clock.advance(storage.DeviceGrace - time.Microsecond)
+	second := f.use(t, "second click", d.Subject, d.CookieHash, nil)
+	same(t, "the cookie that may be a copy's", second.Previous, first.CookieHash)
+	f.use(t, "third click", d.Subject, d.CookieHash, storage.ErrNotFound)
+	f.wantDevices(t, "the device", d.Subject, second)
+	f.clock.advance(time.Minute)
+	last := f.use(t, "the next cookie of the second click", d.Subject, second.CookieHash, nil)
+	f.wantDevices(t, "the device, later", d.Subject, last)
+}
+
+// deviceCopiedAtOnce: who uses a copy in the same moment as the owner is found out when the owner comes back.
+func deviceCopiedAtOnce(t *testing.T, f *fixture) {
+	d := f.device(t, f.user(t).Subject)
+	owner := f.use(t, "the owner", d.Subject, d.CookieHash, nil)
+	f.use(t, "the thief", d.Subject, d.CookieHash, nil)
+	f.clock.advance(storage.DeviceGrace)
+	f.use(t, "the owner, later", d.Subject, owner.CookieHash, storage.ErrConsumed)
+	f.wantDevices(t, "what is left", d.Subject)
 }
 
 func deviceAnothers(t *testing.T, f *fixture) {

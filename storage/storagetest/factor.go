@@ -9,19 +9,19 @@ import (
 
 func testFactors(t *testing.T, open Opener) {
 	newFixture(t, open).run(t, []rule{
-		{"RoundTrip", factorRoundTrip}, {"Missing", factorMissing}, {"NeedsTheUser", factorNeedsUser}, {"TakenIDAndCredential", factorTaken},
+		{"RoundTrip", factorRoundTrip}, {"Missing", factorMissing}, {"NeedsTheUser", factorNeedsUser}, {"NeedsTheEpoch", factorNeedsEpoch}, {"TakenIDAndCredential", factorTaken},
 		{"NoMoreThanMaxFactors", factorLimit}, {"OldestFirst", factorOrder}, {"ByCredentialWithItsUser", factorByCredential},
-		{"CodeCountsOnce", factorCodeOnce}, {"PasskeyTakesWhatItIsTold", factorPasskeyUse}, {"UseMovesForwardOnly", factorUseForward},
-		{"OnlyTheSubjectRenamesAndDeletes", factorOwn}, {"DeleteLastWayIn", factorLastWayIn}, {"IdentityIsNotLastBesidePasskey", factorBesideIdentity},
+		{"CodeCountsOnce", factorCodeOnce}, {"PasskeyTakesWhatItIsTold", factorPasskeyUse}, {"KeyIsNoWayIn", factorKeyIsNoWayIn}, {"IdentityIsLastBesideKey", factorKeyBesideIdentity}, {"UseMovesForwardOnly", factorUseForward},
+		{"OnlyTheSubjectRenamesAndDeletes", factorOwn}, {"DeleteLastWayIn", factorLastWayIn}, {"DeleteLastWayInThatIsOffered", factorLastOffered}, {"IdentityIsNotLastBesidePasskey", factorBesideIdentity},
 		{"DeleteKeepsTheLast", factorKeep}, {"CopiesAreApart", factorCopies},
 		{"RecoveryCodesReplace", recoveryReplace}, {"RecoveryCodeWorksOnce", recoveryOnce}, {"RecoveryCodesGoWithTheLastFactor", recoveryGo},
 	})
 }
 
-// unsavedFactor returns a factor that is not stored; a passkey has a credential id.
+// unsavedFactor returns a factor that is not stored; all but an app have a credential id.
 func (f *fixture) unsavedFactor(subject string, kind storage.FactorKind) *storage.Factor {
 	n := &storage.Factor{ID: name("factor"), Subject: subject, Kind: kind, Name: "Schlüssel 日本", Data: []byte("\x00\xffsealed"), Counter: 7, Created: micro(f.clock.Now())}
-	if kind == storage.FactorPasskey {
+	if kind.HasCredential() {
 		n.CredentialID = name("credential")
 	}
 	return n
@@ -29,8 +29,10 @@ func (f *fixture) unsavedFactor(subject string, kind storage.FactorKind) *storag
 
 func (f *fixture) factor(t *testing.T, subject string, kind storage.FactorKind) *storage.Factor {
 	t.Helper()
+	u, err := f.User(bg, subject)
+	need(t, err)
 	n := f.unsavedFactor(subject, kind)
-	need(t, f.CreateFactor(bg, n))
+	need(t, f.CreateFactor(bg, n, u.Epoch))
 	return n
 }
 
@@ -49,7 +51,7 @@ func (f *fixture) wantFactors(t *testing.T, what, subject string, want ...*stora
 // codes stores recovery codes.
 func (f *fixture) codes(t *testing.T, subject string, hashes ...string) {
 	t.Helper()
-	need(t, f.SetRecoveryCodes(bg, subject, hashes))
+	need(t, f.SetRecoveryCodes(bg, subject, hashes, 0))
 }
 
 func (f *fixture) wantCodes(t *testing.T, what, subject string, want int) {
@@ -63,11 +65,11 @@ func factorRoundTrip(t *testing.T, f *fixture) {
 	u := f.user(t)
 	app := f.unsavedFactor(u.Subject, storage.FactorTOTP)
 	app.LastUsed = app.Created.Add(time.Second)
-	need(t, f.CreateFactor(bg, app))
+	need(t, f.CreateFactor(bg, app, 0))
 	f.clock.advance(time.Minute)
 	key := f.unsavedFactor(u.Subject, storage.FactorPasskey)
 	key.Data = nil
-	need(t, f.CreateFactor(bg, key))
+	need(t, f.CreateFactor(bg, key, 0))
 	f.wantFactors(t, "factors", u.Subject, app, key)
 }
 
@@ -81,9 +83,9 @@ func factorMissing(t *testing.T, f *fixture) {
 	}
 	wantErr(t, "UseFactor", f.UseFactor(bg, name("factor"), 1, nil, f.clock.Now()), storage.ErrNotFound)
 	wantErr(t, "RenameFactor", f.RenameFactor(bg, u.Subject, name("factor"), "x"), storage.ErrNotFound)
-	wantErr(t, "DeleteFactor", f.DeleteFactor(bg, u.Subject, name("factor"), false), storage.ErrNotFound)
-	wantErr(t, "DeleteFactor of nobody", f.DeleteFactor(bg, name("nobody"), app.ID, false), storage.ErrNotFound)
-	wantErr(t, "SetRecoveryCodes", f.SetRecoveryCodes(bg, name("nobody"), []string{"h"}), storage.ErrNotFound)
+	wantErr(t, "DeleteFactor", f.DeleteFactor(bg, u.Subject, name("factor"), false, everything), storage.ErrNotFound)
+	wantErr(t, "DeleteFactor of nobody", f.DeleteFactor(bg, name("nobody"), app.ID, false, everything), storage.ErrNotFound)
+	wantErr(t, "SetRecoveryCodes", f.SetRecoveryCodes(bg, name("nobody"), []string{"h"}, 0), storage.ErrNotFound)
 	_, err := f.UseRecoveryCode(bg, name("nobody"), "h")
 	wantErr(t, "UseRecoveryCode", err, storage.ErrNotFound)
 	f.wantCodes(t, "codes of nobody", name("nobody"), 0)
@@ -92,19 +94,43 @@ func factorMissing(t *testing.T, f *fixture) {
 
 func factorNeedsUser(t *testing.T, f *fixture) {
 	n := f.unsavedFactor(name("nobody"), storage.FactorPasskey)
-	wantErr(t, "CreateFactor", f.CreateFactor(bg, n), storage.ErrNotFound)
+	wantErr(t, "CreateFactor", f.CreateFactor(bg, n, 0), storage.ErrNotFound)
 	_, _, err := f.FactorByCredential(bg, n.CredentialID)
 	wantErr(t, "the refused factor", err, storage.ErrNotFound)
+}
+
+// factorNeedsEpoch: what was proven before the password changed, or the user was disabled, adds nothing.
+func factorNeedsEpoch(t *testing.T, f *fixture) {
+	disabled, changed := f.user(t).Subject, f.user(t).Subject
+	_, err := f.UpdateUser(bg, disabled, func(u *storage.User) error { u.Disabled = true; return nil })
+	need(t, err)
+	need(t, f.SetPassword(bg, changed, "new"))
+	for what, try := range map[string]struct {
+		subject string
+		epoch   int64
+	}{"disabled": {disabled, 1}, "an old epoch": {changed, 0}, "an epoch to come": {changed, 2}} {
+		wantErr(t, what, f.CreateFactor(bg, f.unsavedFactor(try.subject, storage.FactorPasskey), try.epoch), storage.ErrNotFound)
+		wantErr(t, what+", codes", f.SetRecoveryCodes(bg, try.subject, []string{"a"}, try.epoch), storage.ErrNotFound)
+		f.wantFactors(t, what, try.subject)
+		f.wantCodes(t, what, try.subject, 0)
+	}
+	n := f.unsavedFactor(changed, storage.FactorPasskey)
+	need(t, f.CreateFactor(bg, n, 1))
+	need(t, f.SetRecoveryCodes(bg, changed, []string{"a"}, 1))
+	f.wantFactors(t, "under its epoch", changed, n)
+	f.wantCodes(t, "under its epoch", changed, 1)
 }
 
 func factorTaken(t *testing.T, f *fixture) {
 	first, other := f.factor(t, f.user(t).Subject, storage.FactorPasskey), f.user(t)
 	id := f.unsavedFactor(other.Subject, storage.FactorTOTP)
 	id.ID = first.ID
-	wantExists(t, "id", f.CreateFactor(bg, id), "id")
+	wantExists(t, "id", f.CreateFactor(bg, id, 0), "id")
 	credential := f.unsavedFactor(other.Subject, storage.FactorPasskey)
 	credential.CredentialID = first.CredentialID
-	wantExists(t, "credential", f.CreateFactor(bg, credential), "credential")
+	wantExists(t, "credential", f.CreateFactor(bg, credential, 0), "credential")
+	credential.Kind = storage.FactorKey
+	wantExists(t, "credential of another kind", f.CreateFactor(bg, credential, 0), "credential")
 	f.wantFactors(t, "factors of the second", other.Subject)
 	f.factor(t, other.Subject, storage.FactorTOTP)
 	f.factor(t, other.Subject, storage.FactorTOTP) // an empty credential id is none, which many may have
@@ -115,10 +141,10 @@ func factorLimit(t *testing.T, f *fixture) {
 	for i := range storage.MaxFactors {
 		f.factor(t, u.Subject, []storage.FactorKind{storage.FactorTOTP, storage.FactorPasskey}[i%2])
 	}
-	wantExists(t, "one more", f.CreateFactor(bg, f.unsavedFactor(u.Subject, storage.FactorPasskey)), "factors")
+	wantExists(t, "one more", f.CreateFactor(bg, f.unsavedFactor(u.Subject, storage.FactorPasskey), 0), "factors")
 	have := f.factors(t, u.Subject)
 	same(t, "factors", len(have), storage.MaxFactors)
-	need(t, f.DeleteFactor(bg, u.Subject, have[0].ID, false))
+	need(t, f.DeleteFactor(bg, u.Subject, have[0].ID, false, everything))
 	f.factor(t, u.Subject, storage.FactorPasskey)
 	f.factor(t, f.user(t).Subject, storage.FactorTOTP)
 }
@@ -128,20 +154,23 @@ func factorOrder(t *testing.T, f *fixture) {
 	newer := f.factor(t, u.Subject, storage.FactorTOTP)
 	older := f.unsavedFactor(u.Subject, storage.FactorPasskey)
 	older.Created = newer.Created.Add(-time.Hour)
-	need(t, f.CreateFactor(bg, older))
+	need(t, f.CreateFactor(bg, older, 0))
 	f.wantFactors(t, "factors", u.Subject, older, newer)
 }
 
 func factorByCredential(t *testing.T, f *fixture) {
 	u := f.user(t)
-	key := f.factor(t, u.Subject, storage.FactorPasskey)
-	got, user, err := f.FactorByCredential(bg, key.CredentialID)
-	need(t, err)
-	same(t, "factor", got, key)
-	same(t, "user", user, u)
+	var key *storage.Factor
+	for _, kind := range []storage.FactorKind{storage.FactorPasskey, storage.FactorKey} {
+		key = f.factor(t, u.Subject, kind)
+		got, user, err := f.FactorByCredential(bg, key.CredentialID)
+		need(t, err)
+		same(t, "factor", got, key)
+		same(t, "user", user, u)
+	}
 	want, err := f.UpdateUser(bg, u.Subject, func(u *storage.User) error { u.Disabled = true; return nil })
 	need(t, err)
-	_, user, err = f.FactorByCredential(bg, key.CredentialID)
+	_, user, err := f.FactorByCredential(bg, key.CredentialID)
 	need(t, err)
 	same(t, "disabled user", user, want)
 }
@@ -169,24 +198,26 @@ func factorCodeOnce(t *testing.T, f *fixture) {
 }
 
 func factorPasskeyUse(t *testing.T, f *fixture) {
-	key := f.factor(t, f.user(t).Subject, storage.FactorPasskey)
 	now := micro(f.clock.Now())
-	for _, step := range []struct {
-		counter int64
-		data    []byte
-	}{{8, []byte("new")}, {8, nil}, {0, nil}, {3, []byte("newest")}} {
-		need(t, f.UseFactor(bg, key.ID, step.counter, step.data, now))
-		key.Counter, key.LastUsed = step.counter, now
-		if step.data != nil {
-			key.Data = step.data
+	for _, kind := range []storage.FactorKind{storage.FactorPasskey, storage.FactorKey} {
+		key := f.factor(t, f.user(t).Subject, kind)
+		for _, step := range []struct {
+			counter int64
+			data    []byte
+		}{{8, []byte("new")}, {8, nil}, {0, nil}, {3, []byte("newest")}} {
+			need(t, f.UseFactor(bg, key.ID, step.counter, step.data, now))
+			key.Counter, key.LastUsed = step.counter, now
+			if step.data != nil {
+				key.Data = step.data
+			}
+			f.wantFactors(t, string(kind), key.Subject, key)
 		}
-		f.wantFactors(t, "passkey", key.Subject, key)
 	}
 }
 
 func factorUseForward(t *testing.T, f *fixture) {
 	u, now := f.user(t), micro(f.clock.Now())
-	for _, kind := range []storage.FactorKind{storage.FactorTOTP, storage.FactorPasskey} {
+	for _, kind := range []storage.FactorKind{storage.FactorTOTP, storage.FactorPasskey, storage.FactorKey} {
 		n := f.factor(t, u.Subject, kind)
 		need(t, f.UseFactor(bg, n.ID, 8, nil, now.Add(time.Hour)))
 		need(t, f.UseFactor(bg, n.ID, 9, nil, now))
@@ -199,47 +230,14 @@ func factorUseForward(t *testing.T, f *fixture) {
 func factorOwn(t *testing.T, f *fixture) {
 	n, other := f.factor(t, f.user(t).Subject, storage.FactorTOTP), f.user(t)
 	wantErr(t, "another renames", f.RenameFactor(bg, other.Subject, n.ID, "x"), storage.ErrNotFound)
-	wantErr(t, "another deletes", f.DeleteFactor(bg, other.Subject, n.ID, false), storage.ErrNotFound)
+	wantErr(t, "another deletes", f.DeleteFactor(bg, other.Subject, n.ID, false, everything), storage.ErrNotFound)
 	f.wantFactors(t, "untouched", n.Subject, n)
 	need(t, f.RenameFactor(bg, n.Subject, n.ID, "Telefon"))
 	n.Name = "Telefon"
 	f.wantFactors(t, "renamed", n.Subject, n)
-	need(t, f.DeleteFactor(bg, n.Subject, n.ID, false))
+	need(t, f.DeleteFactor(bg, n.Subject, n.ID, false, everything))
 	f.wantFactors(t, "deleted", n.Subject)
-	wantErr(t, "again", f.DeleteFactor(bg, n.Subject, n.ID, false), storage.ErrNotFound)
-}
-
-// factorLastWayIn: an authenticator app alone lets nobody in, so that taking it away shuts nobody out.
-func factorLastWayIn(t *testing.T, f *fixture) {
-	u := &storage.User{Subject: name("user")}
-	need(t, f.CreateUser(bg, u, ""))
-	first, app := f.factor(t, u.Subject, storage.FactorPasskey), f.factor(t, u.Subject, storage.FactorTOTP)
-	wantErr(t, "the only passkey", f.DeleteFactor(bg, u.Subject, first.ID, false), storage.ErrLastWayIn)
-	same(t, "factors after a refusal", len(f.factors(t, u.Subject)), 2)
-	need(t, f.DeleteFactor(bg, u.Subject, app.ID, false))
-	wantErr(t, "the only passkey, and the only factor", f.DeleteFactor(bg, u.Subject, first.ID, true), storage.ErrLastWayIn)
-	second := f.factor(t, u.Subject, storage.FactorPasskey)
-	need(t, f.DeleteFactor(bg, u.Subject, first.ID, false))
-	f.identity(t, u.Subject)
-	need(t, f.DeleteFactor(bg, u.Subject, second.ID, false))
-	appOnly := f.factor(t, u.Subject, storage.FactorTOTP)
-	need(t, f.SetPassword(bg, u.Subject, ""))
-	rows, err := f.IdentitiesOf(bg, u.Subject)
-	need(t, err)
-	need(t, f.untie(rows[0], true))
-	need(t, f.DeleteFactor(bg, u.Subject, appOnly.ID, false))
-	withPassword := f.factor(t, f.user(t).Subject, storage.FactorPasskey)
-	need(t, f.DeleteFactor(bg, withPassword.Subject, withPassword.ID, false))
-}
-
-func factorBesideIdentity(t *testing.T, f *fixture) {
-	i := f.keyless(t, 1)[0]
-	app := f.factor(t, i.Subject, storage.FactorTOTP)
-	wantErr(t, "beside an app", f.untie(i, false), storage.ErrLastWayIn)
-	key := f.factor(t, i.Subject, storage.FactorPasskey)
-	need(t, f.untie(i, false))
-	wantErr(t, "the passkey", f.DeleteFactor(bg, i.Subject, key.ID, false), storage.ErrLastWayIn)
-	f.wantFactors(t, "factors", i.Subject, f.inOrder(app, key)...)
+	wantErr(t, "again", f.DeleteFactor(bg, n.Subject, n.ID, false, everything), storage.ErrNotFound)
 }
 
 // inOrder is two factors as FactorsOf returns them if they were created at the same moment.
@@ -253,58 +251,18 @@ func (*fixture) inOrder(a, b *storage.Factor) []*storage.Factor {
 func factorKeep(t *testing.T, f *fixture) {
 	u := f.user(t)
 	app, key := f.factor(t, u.Subject, storage.FactorTOTP), f.factor(t, u.Subject, storage.FactorPasskey)
-	need(t, f.DeleteFactor(bg, u.Subject, app.ID, true))
-	wantErr(t, "the last one", f.DeleteFactor(bg, u.Subject, key.ID, true), storage.ErrLastFactor)
+	need(t, f.DeleteFactor(bg, u.Subject, app.ID, true, everything))
+	wantErr(t, "the last one", f.DeleteFactor(bg, u.Subject, key.ID, true, everything), storage.ErrLastFactor)
 	f.wantFactors(t, "kept", u.Subject, key)
-	need(t, f.DeleteFactor(bg, u.Subject, key.ID, false))
+	need(t, f.DeleteFactor(bg, u.Subject, key.ID, false, everything))
 }
 
 func factorCopies(t *testing.T, f *fixture) {
 	n := f.unsavedFactor(f.user(t).Subject, storage.FactorPasskey)
 	want := *n
 	want.Data = append([]byte(nil), n.Data...)
-	need(t, f.CreateFactor(bg, n))
+	need(t, f.CreateFactor(bg, n, 0))
 	n.Data[0] = 'x'
 	f.factors(t, n.Subject)[0].Data[0] = 'y'
 	f.wantFactors(t, "factor", n.Subject, &want)
-}
-
-func recoveryReplace(t *testing.T, f *fixture) {
-	u, other := f.user(t), f.user(t)
-	f.codes(t, other.Subject, "a")
-	f.codes(t, u.Subject, "a", "b", "c", "b")
-	f.wantCodes(t, "codes", u.Subject, 3)
-	f.codes(t, u.Subject, "d", "e")
-	f.wantCodes(t, "codes", u.Subject, 2)
-	_, err := f.UseRecoveryCode(bg, u.Subject, "a")
-	wantErr(t, "a replaced code", err, storage.ErrNotFound)
-	f.codes(t, u.Subject)
-	f.wantCodes(t, "codes", u.Subject, 0)
-	f.wantCodes(t, "another's", other.Subject, 1)
-}
-
-func recoveryOnce(t *testing.T, f *fixture) {
-	u, other := f.user(t), f.user(t)
-	f.codes(t, u.Subject, "a", "b")
-	_, err := f.UseRecoveryCode(bg, other.Subject, "a")
-	wantErr(t, "another's code", err, storage.ErrNotFound)
-	for want, code := range []string{"b", "a"} {
-		left, err := f.UseRecoveryCode(bg, u.Subject, code)
-		need(t, err)
-		same(t, "left", left, 1-want)
-		_, err = f.UseRecoveryCode(bg, u.Subject, code)
-		wantErr(t, "again", err, storage.ErrNotFound)
-	}
-}
-
-func recoveryGo(t *testing.T, f *fixture) {
-	u := f.user(t)
-	app, key := f.factor(t, u.Subject, storage.FactorTOTP), f.factor(t, u.Subject, storage.FactorPasskey)
-	f.codes(t, u.Subject, "a", "b")
-	need(t, f.DeleteFactor(bg, u.Subject, app.ID, false))
-	f.wantCodes(t, "while a factor is left", u.Subject, 2)
-	wantErr(t, "refused", f.DeleteFactor(bg, u.Subject, key.ID, true), storage.ErrLastFactor)
-	f.wantCodes(t, "after a refusal", u.Subject, 2)
-	need(t, f.DeleteFactor(bg, u.Subject, key.ID, false))
-	f.wantCodes(t, "after the last factor", u.Subject, 0)
 }

@@ -11,9 +11,11 @@ func hostileLookups(t *testing.T, f *fixture, s string) {
 	u := f.user(t)
 	lookups := map[string]func() error{
 		"Client":             func() error { _, err := f.Client(bg, s); return err },
+		"ClientUpdated":      func() error { _, err := f.ClientUpdated(bg, s); return err },
 		"User":               func() error { _, err := f.User(bg, s); return err },
 		"UserByLogin":        func() error { _, _, err := f.UserByLogin(bg, s); return err },
 		"SessionByCookie":    func() error { _, _, err := f.SessionByCookie(bg, s); return err },
+		"LateInteraction":    func() error { _, err := f.LateInteraction(bg, s); return err },
 		"Interaction":        func() error { _, err := f.Interaction(bg, s); return err },
 		"ConsumeInteraction": func() error { return f.ConsumeInteraction(bg, s) },
 		"Consent":            func() error { _, err := f.Consent(bg, s, s); return err },
@@ -24,16 +26,16 @@ func hostileLookups(t *testing.T, f *fixture, s string) {
 		"Identity":           func() error { _, _, err := f.Identity(bg, "google", s); return err },
 		"IdentityAtUpstream": func() error { _, _, err := f.Identity(bg, s, "1"); return err },
 		"AdoptUser":          func() error { _, err := f.AdoptUser(bg, s, account("")); return err },
-		"DeleteIdentity":     func() error { return f.DeleteIdentity(bg, u.Subject, "google", s, true) },
-		"DeleteIdentityOf":   func() error { return f.DeleteIdentity(bg, s, "google", "1", true) },
+		"DeleteIdentity":     func() error { return f.DeleteIdentity(bg, u.Subject, "google", s, nil) },
+		"DeleteIdentityOf":   func() error { return f.DeleteIdentity(bg, s, "google", "1", nil) },
 		"FactorByCredential": func() error { _, _, err := f.FactorByCredential(bg, s); return err },
 		"UseFactor":          func() error { return f.UseFactor(bg, s, 1, nil, f.clock.Now()) },
 		"RenameFactor":       func() error { return f.RenameFactor(bg, u.Subject, s, "x") },
 		"RenameFactorOf":     func() error { return f.RenameFactor(bg, s, "x", "x") },
-		"DeleteFactor":       func() error { return f.DeleteFactor(bg, u.Subject, s, false) },
-		"DeleteFactorOf":     func() error { return f.DeleteFactor(bg, s, "x", false) },
-		"CreateFactorOf":     func() error { return f.CreateFactor(bg, f.unsavedFactor(s, storage.FactorTOTP)) },
-		"SetRecoveryCodes":   func() error { return f.SetRecoveryCodes(bg, s, []string{"a"}) },
+		"DeleteFactor":       func() error { return f.DeleteFactor(bg, u.Subject, s, false, everything) },
+		"DeleteFactorOf":     func() error { return f.DeleteFactor(bg, s, "x", false, everything) },
+		"CreateFactorOf":     func() error { return f.CreateFactor(bg, f.unsavedFactor(s, storage.FactorTOTP), 0) },
+		"SetRecoveryCodes":   func() error { return f.SetRecoveryCodes(bg, s, []string{"a"}, 0) },
 		"UseRecoveryCode":    func() error { _, err := f.UseRecoveryCode(bg, u.Subject, s); return err },
 		"UseRecoveryCodeOf":  func() error { _, err := f.UseRecoveryCode(bg, s, "a"); return err },
 		"Ticket":             func() error { _, err := f.Ticket(bg, storage.TicketReset, s); return err },
@@ -69,9 +71,13 @@ func (f *fixture) hostileLists(t *testing.T, s string) {
 	f.wantFactors(t, "factors of a user that cannot be", s)
 	f.wantCodes(t, "codes of a user that cannot be", s, 0)
 	f.wantDevices(t, "devices of a user that cannot be", s)
+	same(t, "grants of a user that cannot be", len(f.granted(t, s)), 0)
 	same(t, "activities of a user that cannot be", len(f.activities(t, s, 10)), 0)
 	need(t, f.AddActivity(bg, f.unsavedActivity(s)))
-	need(t, f.ClearFailures(bg, s))
+	need(t, f.ClearFailures(bg, s, 1))
+	returned, err := f.ReturnTickets(bg, s, s)
+	need(t, err)
+	same(t, "returned", returned, false)
 	need(t, f.RevokeTickets(bg, s))
 	need(t, f.RevokeTickets(bg, s, storage.TicketReset))
 	need(t, f.DeleteDevice(bg, s, ""))

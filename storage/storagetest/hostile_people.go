@@ -17,7 +17,7 @@ func (f *fixture) hostilePeople(t *testing.T, s string) []hostileTrip {
 func (f *fixture) hostileFactor(t *testing.T, s string) hostileTrip {
 	n := f.unsavedFactor(f.user(t).Subject, storage.FactorPasskey)
 	n.ID, n.Name, n.CredentialID, n.Data = name("f")+s, s, name("k")+s, []byte(s)
-	return hostileTrip{"factor", func() error { return f.CreateFactor(bg, n) }, func() ([]string, error) {
+	return hostileTrip{"factor", func() error { return f.CreateFactor(bg, n, 0) }, func() ([]string, error) {
 		got, _, err := f.FactorByCredential(bg, n.CredentialID)
 		if err != nil {
 			return nil, err
@@ -79,7 +79,7 @@ func (f *fixture) hostileDevice(t *testing.T, s string) hostileTrip {
 
 func (f *fixture) hostileCode(t *testing.T, s string) hostileTrip {
 	u := f.user(t)
-	return hostileTrip{"recovery code", func() error { return f.SetRecoveryCodes(bg, u.Subject, []string{s}) }, func() ([]string, error) {
+	return hostileTrip{"recovery code", func() error { return f.SetRecoveryCodes(bg, u.Subject, []string{s}, 0) }, func() ([]string, error) {
 		if _, err := f.UseRecoveryCode(bg, u.Subject, s); err != nil {
 			return nil, err
 		}

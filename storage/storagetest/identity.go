@@ -56,8 +56,11 @@ func (f *fixture) keyless(t *testing.T, identities int) []*storage.Identity {
 	return all
 }
 
-func (f *fixture) untie(i *storage.Identity, last bool) error {
-	return f.DeleteIdentity(bg, i.Subject, i.Upstream, i.ExternalID, last)
+// everything is what a server offers that offers all that users of the suite have, unless a test says that something is gone.
+var everything = &storage.Offered{Password: true, Passkeys: true, Upstreams: []string{"google", "github", "gitlab"}}
+
+func (f *fixture) untie(i *storage.Identity, offered *storage.Offered) error {
+	return f.DeleteIdentity(bg, i.Subject, i.Upstream, i.ExternalID, offered)
 }
 
 func (f *fixture) wantIdentity(t *testing.T, what string, want *storage.Identity) {
@@ -97,9 +100,9 @@ func identityMissing(t *testing.T, f *fixture) {
 		_, _, err := f.Identity(bg, key[0], key[1])
 		wantErr(t, "Identity", err, storage.ErrNotFound)
 		wantErr(t, "TouchIdentity", f.TouchIdentity(bg, key[0], key[1], "label", []byte("x"), f.clock.Now()), storage.ErrNotFound)
-		wantErr(t, "DeleteIdentity", f.DeleteIdentity(bg, i.Subject, key[0], key[1], true), storage.ErrNotFound)
+		wantErr(t, "DeleteIdentity", f.DeleteIdentity(bg, i.Subject, key[0], key[1], nil), storage.ErrNotFound)
 	}
-	wantErr(t, "DeleteIdentity of nobody", f.DeleteIdentity(bg, name("nobody"), i.Upstream, i.ExternalID, true), storage.ErrNotFound)
+	wantErr(t, "DeleteIdentity of nobody", f.DeleteIdentity(bg, name("nobody"), i.Upstream, i.ExternalID, nil), storage.ErrNotFound)
 	rows, err := f.IdentitiesOf(bg, name("nobody"))
 	need(t, err)
 	same(t, "identities of nobody", len(rows), 0)
@@ -287,10 +290,10 @@ func identityCopies(t *testing.T, f *fixture) {
 func identityDelete(t *testing.T, f *fixture) {
 	u, other := f.user(t), f.user(t)
 	i, kept, foreign := f.identity(t, u.Subject), f.tie(t, account(u.Subject)), f.identity(t, other.Subject)
-	wantErr(t, "another's identity", f.DeleteIdentity(bg, u.Subject, foreign.Upstream, foreign.ExternalID, true), storage.ErrNotFound)
-	need(t, f.untie(i, false))
+	wantErr(t, "another's identity", f.DeleteIdentity(bg, u.Subject, foreign.Upstream, foreign.ExternalID, nil), storage.ErrNotFound)
+	need(t, f.untie(i, everything))
 	f.wantUntied(t, "the deleted", i)
-	wantErr(t, "again", f.untie(i, true), storage.ErrNotFound)
+	wantErr(t, "again", f.untie(i, nil), storage.ErrNotFound)
 	f.wantIdentity(t, "the user's other", kept)
 	f.wantIdentity(t, "another's", foreign)
 	got, password, err := f.UserByLogin(bg, u.EmailKey)

@@ -2,6 +2,8 @@ package storagetest
 
 import (
 	"net/url"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ func testInteractions(t *testing.T, open Opener) {
 		{"RoundTrip", interactionRoundTrip}, {"Missing", interactionMissing}, {"Duplicate", interactionDuplicate}, {"Expired", interactionExpired},
 		{"Update", interactionUpdate}, {"RefusedChangeSavesNothing", interactionRefusedChange}, {"ConsumedOnce", interactionConsumed},
 		{"CopiesAreApart", interactionCopies}, {"ParamsHoldAnyByte", interactionAnyByte}, {"OnlyConsumeConsumes", interactionOnlyConsume},
+		{"Late", interactionLate}, {"NotEverythingIsRepeatable", interactionNotRepeatable},
 	})
 }
 
@@ -62,6 +65,63 @@ func interactionExpired(t *testing.T, f *fixture) {
 	_, err = f.UpdateInteraction(bg, in.ID, func(*storage.Interaction) error { t.Error("change was called"); return nil })
 	wantErr(t, "UpdateInteraction", err, storage.ErrNotFound)
 	wantErr(t, "ConsumeInteraction", f.ConsumeInteraction(bg, in.ID), storage.ErrNotFound)
+}
+
+// late stores a request in the open, which a change may alter, and lets its time pass.
+func (f *fixture) late(t *testing.T, change func(*storage.Interaction)) *storage.Interaction {
+	t.Helper()
+	now := f.clock.Now()
+	in := &storage.Interaction{ID: name("in"), Kind: storage.InteractionAuthorize, Params: url.Values{"scope": {"openid"}}, ReturnTo: "/oauth2/authorize", Binder: name("binder"),
+		Subject: "alice", SessionID: "sid", Proofs: map[string]string{"consent": "alice"}, Created: now, Expires: now.Add(30 * time.Minute)}
+	change(in)
+	need(t, f.CreateInteraction(bg, in))
+	return in
+}
+
+// interactionLate: what was asked for stays for the grace after its end, what was proven goes with the next purge.
+func interactionLate(t *testing.T, f *fixture) {
+	in := f.late(t, func(*storage.Interaction) {})
+	_, err := f.LateInteraction(bg, in.ID)
+	wantErr(t, "LateInteraction of one that runs", err, storage.ErrNotFound)
+	f.clock.advance(30 * time.Minute)
+	_, err = f.LateInteraction(bg, in.ID)
+	need(t, err)
+	f.purgeAll(t, 3)
+	got, err := f.LateInteraction(bg, in.ID)
+	need(t, err)
+	same(t, "what is left", []any{got.Kind, got.Params.Encode(), got.ReturnTo, got.Binder, got.Subject, got.SessionID, len(got.Proofs)},
+		[]any{in.Kind, in.Params.Encode(), in.ReturnTo, in.Binder, "", "", 0})
+	_, err = f.Interaction(bg, in.ID)
+	wantErr(t, "Interaction", err, storage.ErrNotFound)
+	wantErr(t, "ConsumeInteraction", f.ConsumeInteraction(bg, in.ID), storage.ErrNotFound)
+	f.clock.advance(storage.InteractionGrace - time.Microsecond)
+	_, err = f.LateInteraction(bg, in.ID)
+	need(t, err)
+	f.clock.advance(time.Microsecond)
+	_, err = f.LateInteraction(bg, in.ID)
+	wantErr(t, "LateInteraction after the grace", err, storage.ErrNotFound)
+	if n := f.purgeAll(t, 3); n == 0 {
+		t.Error("it is not purged")
+	}
+}
+
+func interactionNotRepeatable(t *testing.T, f *fixture) {
+	var rows []*storage.Interaction
+	for _, change := range []func(*storage.Interaction){
+		func(in *storage.Interaction) { in.Kind = storage.InteractionLink }, func(in *storage.Interaction) { in.Source = storage.SourceObject },
+		func(in *storage.Interaction) { in.Binder = "" }, func(in *storage.Interaction) { in.ConsumedAt = f.clock.Now() },
+		func(in *storage.Interaction) { in.Params.Set("claims", strings.Repeat("x", storage.MaxLateParams)) },
+	} {
+		rows = append(rows, f.late(t, change))
+	}
+	f.clock.advance(30 * time.Minute)
+	for i, in := range rows {
+		_, err := f.LateInteraction(bg, in.ID)
+		wantErr(t, "LateInteraction "+strconv.Itoa(i), err, storage.ErrNotFound)
+	}
+	if n := f.purgeAll(t, 3); n < len(rows) {
+		t.Errorf("%d purged, want %d at least", n, len(rows))
+	}
 }
 
 func interactionUpdate(t *testing.T, f *fixture) {

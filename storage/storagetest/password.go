@@ -9,7 +9,7 @@ import (
 
 func testPasswords(t *testing.T, open Opener) {
 	newFixture(t, open).run(t, []rule{
-		{"Missing", passwordMissing}, {"SetPassword", userSetPassword}, {"SetPasswordSaysWhen", passwordSetWhen}, {"TakenAway", passwordTakenAway},
+		{"Missing", passwordMissing}, {"SetPassword", userSetPassword}, {"ReplacePassword", userReplacePassword}, {"SetPasswordSaysWhen", passwordSetWhen}, {"TakenAway", passwordTakenAway},
 		{"RehashPassword", userRehash}, {"FailuresAreCounted", passwordFailures}, {"FailuresAreCleared", passwordCleared},
 	})
 }
@@ -20,7 +20,7 @@ func passwordMissing(t *testing.T, f *fixture) {
 	wantErr(t, "RehashPassword", f.RehashPassword(bg, id, "", "x"), storage.ErrNotFound)
 	_, err := f.FailPassword(bg, id, f.clock.Now())
 	wantErr(t, "FailPassword", err, storage.ErrNotFound)
-	need(t, f.ClearFailures(bg, id))
+	need(t, f.ClearFailures(bg, id, 1))
 }
 
 func userSetPassword(t *testing.T, f *fixture) {
@@ -35,6 +35,27 @@ func userSetPassword(t *testing.T, f *fixture) {
 	_, got, err = f.UserByLogin(bg, none.UsernameKey)
 	need(t, err)
 	same(t, "first password", got, "first")
+}
+
+// userReplacePassword: what was proven before the password changed, or the user was disabled, sets none.
+func userReplacePassword(t *testing.T, f *fixture) {
+	u := f.user(t)
+	s := f.session(t, u.Subject)
+	wantErr(t, "an epoch to come", f.ReplacePassword(bg, u.Subject, "early", u.Epoch+1), storage.ErrNotFound)
+	_, _, err := f.SessionByCookie(bg, s.CookieHash)
+	need(t, err)
+	need(t, f.ReplacePassword(bg, u.Subject, "second", u.Epoch))
+	wantErr(t, "an epoch that is over", f.ReplacePassword(bg, u.Subject, "late", u.Epoch), storage.ErrNotFound)
+	_, _, err = f.SessionByCookie(bg, s.CookieHash)
+	wantErr(t, "the session", err, storage.ErrNotFound)
+	now, got, err := f.UserByLogin(bg, u.EmailKey)
+	need(t, err)
+	same(t, "password", got, "second")
+	same(t, "epoch", now.Epoch, u.Epoch+1)
+	now, err = f.UpdateUser(bg, u.Subject, func(u *storage.User) error { u.Disabled = true; return nil })
+	need(t, err)
+	wantErr(t, "of a disabled user", f.ReplacePassword(bg, u.Subject, "third", now.Epoch), storage.ErrNotFound)
+	wantErr(t, "of nobody", f.ReplacePassword(bg, name("nobody"), "x", 0), storage.ErrNotFound)
 }
 
 // userRehash: a rehash at sign-in must neither sign anybody out nor undo a change of password that came in between.
@@ -113,9 +134,17 @@ func passwordCleared(t *testing.T, f *fixture) {
 		need(t, err)
 	}
 	fail()
-	need(t, f.ClearFailures(bg, u.Subject))
+	need(t, f.ClearFailures(bg, u.Subject, 0))
 	f.wantUser(t, "after ClearFailures", u)
-	need(t, f.ClearFailures(bg, u.Subject))
+	need(t, f.ClearFailures(bg, u.Subject, 0))
+	need(t, f.ClearFailures(bg, u.Subject, 1))
+	fail()
+	fail()
+	for below := range 2 {
+		wantErr(t, "not below", f.ClearFailures(bg, u.Subject, below+1), storage.ErrConsumed)
+	}
+	need(t, f.ClearFailures(bg, u.Subject, 3))
+	f.wantUser(t, "after fewer than that", u)
 	fail()
 	need(t, f.SetPassword(bg, u.Subject, "new"))
 	u.Epoch, u.PasswordSet = 1, micro(f.clock.Now())

@@ -16,7 +16,7 @@ func adopt(s storage.Store, t *storage.Token) error {
 }
 
 func unlink(s storage.Store, t *storage.Token) error {
-	return s.DeleteIdentity(bg, t.Subject, "google", accountOf(t.Subject), true)
+	return s.DeleteIdentity(bg, t.Subject, "google", accountOf(t.Subject), nil)
 }
 
 func endUpstream(s storage.Store, t *storage.Token) error {
@@ -200,7 +200,7 @@ func raceOldProofs(r racer, move func(s storage.Store, subject string) error) {
 func raceLastWayIn(r racer) {
 	two := r.keyless(r.t, 2)
 	winner := r.one(r.rushOf(2, func(i int, s storage.Store) error {
-		return s.DeleteIdentity(bg, two[i].Subject, two[i].Upstream, two[i].ExternalID, false)
+		return s.DeleteIdentity(bg, two[i].Subject, two[i].Upstream, two[i].ExternalID, everything)
 	}), storage.ErrLastWayIn)
 	r.wantUntied(r.t, "the winner's", two[winner])
 	r.wantIdentity(r.t, "the loser's", two[1-winner])
@@ -209,7 +209,7 @@ func raceLastWayIn(r racer) {
 func raceDeleteIdentity(r racer) {
 	i := r.identity(r.t, r.user(r.t).Subject)
 	r.one(r.rush(func(_ int, s storage.Store) error {
-		return s.DeleteIdentity(bg, i.Subject, i.Upstream, i.ExternalID, false)
+		return s.DeleteIdentity(bg, i.Subject, i.Upstream, i.ExternalID, everything)
 	}), storage.ErrNotFound)
 }
 
@@ -236,7 +236,7 @@ func raceSignInAgainstUnlink(r racer) {
 	}
 	errs := r.rush(func(n int, s storage.Store) error {
 		if n == 0 {
-			return s.DeleteIdentity(bg, i.Subject, i.Upstream, i.ExternalID, true)
+			return s.DeleteIdentity(bg, i.Subject, i.Upstream, i.ExternalID, nil)
 		}
 		if err := s.CreateSession(bg, sessions[n]); err != nil {
 			return err
@@ -299,7 +299,7 @@ func raceFederationNoDeadlock(r racer) {
 		func(s storage.Store) error { return adopt(s, tok) },
 		func(s storage.Store) error { return endUpstream(s, tok) },
 		func(s storage.Store) error {
-			return s.DeleteIdentity(bg, u.Subject, other.Upstream, other.ExternalID, true)
+			return s.DeleteIdentity(bg, u.Subject, other.Upstream, other.ExternalID, nil)
 		},
 		func(s storage.Store) error { return s.EndSession(bg, sessions[2].ID) },
 		func(s storage.Store) error { return revoke(storage.RevokeClient, clientOf)(s, tok) },

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"gatehouse/storage"
@@ -55,22 +56,44 @@ func raceCreateTicket(r racer) {
 }
 
 // raceUseDevice: of callers with one cookie one is trusted, and as the others hold a copy, the device is forgotten.
+// raceUseDevice: of clicks with one cookie two do, and the next cookie of one of them works.
 func raceUseDevice(r racer) {
 	d := r.device(r.t, r.user(r.t).Subject)
-	errs := r.rushOf(crowd, func(_ int, s storage.Store) error {
-		_, err := s.UseDevice(bg, d.Subject, d.CookieHash, name("cookie"), r.clock.Now())
+	var next [crowd]string
+	errs := r.rushOf(crowd, func(i int, s storage.Store) error {
+		next[i] = name("cookie")
+		_, err := s.UseDevice(bg, d.Subject, d.CookieHash, next[i], r.clock.Now())
 		return err
 	})
-	copies := 0
-	for i, err := range errs {
-		if errors.Is(err, storage.ErrConsumed) {
-			errs[i], copies = storage.ErrNotFound, copies+1
+	r.every(errs, storage.ErrNotFound)
+	wins := 0
+	for _, err := range errs {
+		if err == nil {
+			wins++
 		}
 	}
-	r.one(errs, storage.ErrNotFound)
-	if copies != 1 {
-		r.t.Fatalf("%d callers were told of a copy, want the one who ended the trust", copies)
+	rows, err := r.DevicesOf(bg, d.Subject)
+	need(r.t, err)
+	if wins != 2 || len(rows) != 1 || !slices.Contains(next[:], rows[0].Previous) || !slices.Contains(next[:], rows[0].CookieHash) {
+		r.t.Fatalf("%d callers won; devices %+v, want one with the cookies of two callers", wins, rows)
 	}
+}
+
+// raceCopiedDevice: copies of a cookie that was changed a while ago let nobody in, and one of them ends the trust.
+func raceCopiedDevice(r racer) {
+	d := r.unsavedDevice(r.user(r.t).Subject)
+	d.Previous, d.LastUsed = name("cookie"), d.LastUsed.Add(-storage.DeviceGrace)
+	need(r.t, r.CreateDevice(bg, d))
+	r.one(r.rushOf(crowd, func(_ int, s storage.Store) error {
+		_, err := s.UseDevice(bg, d.Subject, d.Previous, name("cookie"), r.clock.Now())
+		switch {
+		case errors.Is(err, storage.ErrConsumed): // who is told of the copy
+			return nil
+		case err == nil:
+			r.t.Error("a copy is trusted")
+		}
+		return err
+	}), storage.ErrNotFound)
 	r.wantDevices(r.t, "devices", d.Subject)
 }
 

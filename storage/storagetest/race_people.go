@@ -21,12 +21,14 @@ func peopleRaces() []race {
 		{"CreateFactorAtTheLimit", false, raceFactorLimit},
 		{"DeleteFactorAgainstDeleteIdentity", true, raceWaysIn},
 		{"DeleteLastTwoPasskeys", true, racePasskeys},
+		{"DeleteLastTwoWaysInOfThoseOffered", true, raceOffered},
 		{"DeleteFactorKeepsOne", true, raceKeepFactor},
 		{"CreateFactorAgainstDeleteUser", false, raceFactorAndDeleteUser},
 		{"ConsumeTicket", true, raceConsumeTicket},
 		{"ConsumeTicketAgainstSetPassword", false, raceTicketAndPassword},
 		{"CreateTicketLeavesAsManyAsMayBe", false, raceCreateTicket},
-		{"UseDevice", true, raceUseDevice},
+		{"UseDevice", false, raceUseDevice},
+		{"UseDeviceCopied", true, raceCopiedDevice},
 		{"CreateDeviceAtTheLimit", false, raceDeviceLimit},
 		{"ClaimMails", false, raceClaimMails},
 		{"FailPassword", false, raceFailPassword},
@@ -98,7 +100,7 @@ func raceCredential(r racer) {
 		all[i].CredentialID = id
 	}
 	winner := r.one(r.rush(func(i int, s storage.Store) error {
-		err := s.CreateFactor(bg, all[i])
+		err := s.CreateFactor(bg, all[i], 0)
 		if err != nil {
 			wantExists(r.t, "loser", err, "credential")
 		}
@@ -116,7 +118,7 @@ func raceFactorLimit(r racer) {
 		r.factor(r.t, u.Subject, storage.FactorTOTP)
 	}
 	errs := r.rushOf(crowd, func(_ int, s storage.Store) error {
-		err := s.CreateFactor(bg, r.unsavedFactor(u.Subject, storage.FactorPasskey))
+		err := s.CreateFactor(bg, r.unsavedFactor(u.Subject, storage.FactorPasskey), 0)
 		if err != nil {
 			wantExists(r.t, "one too many", err, "factors")
 		}
@@ -134,9 +136,9 @@ func raceWaysIn(r racer) {
 	key := r.factor(r.t, i.Subject, storage.FactorPasskey)
 	r.one(r.rushOf(2, func(n int, s storage.Store) error {
 		if n == 0 {
-			return s.DeleteIdentity(bg, i.Subject, i.Upstream, i.ExternalID, false)
+			return s.DeleteIdentity(bg, i.Subject, i.Upstream, i.ExternalID, everything)
 		}
-		return s.DeleteFactor(bg, i.Subject, key.ID, false)
+		return s.DeleteFactor(bg, i.Subject, key.ID, false, everything)
 	}), storage.ErrLastWayIn)
 	rows, err := r.IdentitiesOf(bg, i.Subject)
 	need(r.t, err)
@@ -149,14 +151,54 @@ func racePasskeys(r racer) {
 	u := &storage.User{Subject: name("user")}
 	need(r.t, r.CreateUser(bg, u, ""))
 	keys := []*storage.Factor{r.factor(r.t, u.Subject, storage.FactorPasskey), r.factor(r.t, u.Subject, storage.FactorPasskey)}
-	winner := r.one(r.rushOf(2, func(i int, s storage.Store) error { return s.DeleteFactor(bg, u.Subject, keys[i].ID, false) }), storage.ErrLastWayIn)
+	winner := r.one(r.rushOf(2, func(i int, s storage.Store) error {
+		return s.DeleteFactor(bg, u.Subject, keys[i].ID, false, everything)
+	}), storage.ErrLastWayIn)
 	r.wantFactors(r.t, "left", u.Subject, keys[1-winner])
+}
+
+// raceOffered: who removes the last two ways in that are offered at once keeps one of them, whatever else there is: an account at a provider that is gone, and a password without a form or a name.
+func raceOffered(r racer) {
+	noForm := &storage.Offered{Passkeys: true, Upstreams: []string{"google"}}
+	noPasskeys := &storage.Offered{Password: true, Upstreams: []string{"google"}}
+	for _, pair := range map[string]struct {
+		offered            *storage.Offered
+		passkeys, accounts int
+		user               storage.User
+	}{
+		"two passkeys":                            {everything, 2, 0, storage.User{}},
+		"a passkey and an account":                {everything, 1, 1, storage.User{}},
+		"two accounts":                            {everything, 0, 2, storage.User{}},
+		"two passkeys, no form":                   {noForm, 2, 0, storage.User{UsernameKey: name("n")}},
+		"a passkey and an account, no form":       {noForm, 1, 1, storage.User{UsernameKey: name("n")}},
+		"two accounts, passkeys are switched off": {noPasskeys, 0, 2, storage.User{}},
+	} {
+		pair.user.Subject = name("user")
+		need(r.t, r.CreateUser(bg, &pair.user, "a password"))
+		subject := pair.user.Subject
+		r.tie(r.t, &storage.Identity{Upstream: "gone", ExternalID: name("account"), Subject: subject})
+		var take []func(storage.Store) error
+		for range pair.passkeys {
+			key := r.factor(r.t, subject, storage.FactorPasskey)
+			take = append(take, func(s storage.Store) error { return s.DeleteFactor(bg, subject, key.ID, false, pair.offered) })
+		}
+		for range pair.accounts {
+			i := r.tie(r.t, account(subject))
+			take = append(take, func(s storage.Store) error {
+				return s.DeleteIdentity(bg, subject, i.Upstream, i.ExternalID, pair.offered)
+			})
+		}
+		if pair.offered == noPasskeys {
+			r.factor(r.t, subject, storage.FactorPasskey)
+		}
+		r.one(r.rushOf(2, func(n int, s storage.Store) error { return take[n](s) }), storage.ErrLastWayIn)
+	}
 }
 
 func raceKeepFactor(r racer) {
 	u := r.user(r.t)
 	apps := []*storage.Factor{r.factor(r.t, u.Subject, storage.FactorTOTP), r.factor(r.t, u.Subject, storage.FactorTOTP)}
-	winner := r.one(r.rushOf(2, func(i int, s storage.Store) error { return s.DeleteFactor(bg, u.Subject, apps[i].ID, true) }), storage.ErrLastFactor)
+	winner := r.one(r.rushOf(2, func(i int, s storage.Store) error { return s.DeleteFactor(bg, u.Subject, apps[i].ID, true, everything) }), storage.ErrLastFactor)
 	r.wantFactors(r.t, "left", u.Subject, apps[1-winner])
 }
 
@@ -168,9 +210,9 @@ func raceFactorAndDeleteUser(r racer) {
 		case 0:
 			return s.DeleteUser(bg, u.Subject)
 		case 1, 2:
-			return s.CreateFactor(bg, r.unsavedFactor(u.Subject, storage.FactorPasskey))
+			return s.CreateFactor(bg, r.unsavedFactor(u.Subject, storage.FactorPasskey), 0)
 		case 3:
-			return s.SetRecoveryCodes(bg, u.Subject, []string{"a"})
+			return s.SetRecoveryCodes(bg, u.Subject, []string{"a"}, 0)
 		case 4:
 			return s.CreateTicket(bg, r.unsavedTicket(storage.TicketReset, u))
 		case 5:

@@ -24,7 +24,7 @@ func (f *fixture) robbed(t *testing.T) *robbed {
 	r := &robbed{user: f.user(t), thievesMailbox: name("thief") + "@example.org", thievesPassword: "of a thief"}
 	subject := r.user.Subject
 	r.old, r.own = f.factor(t, subject, storage.FactorPasskey), f.identity(t, subject)
-	need(t, f.SetRecoveryCodes(bg, subject, []string{"a", "b"}))
+	need(t, f.SetRecoveryCodes(bg, subject, []string{"a", "b"}, 0))
 	f.clock.advance(time.Second)
 	r.link = f.ticket(t, storage.TicketRevert, r.user)
 	r.planted = f.factor(t, subject, storage.FactorTOTP)
@@ -79,8 +79,8 @@ func revertAll(t *testing.T, f *fixture) {
 	same(t, "recovery codes", left, 0)
 	f.wantSession(t, "the thief's session", r.session, false)
 	same(t, "revocations", f.revoked(t, before, storage.RevokeSubject), []string{r.user.Subject})
-	// Nothing was added since: what there is stays, the codes too.
-	need(t, f.SetRecoveryCodes(bg, r.user.Subject, []string{"c"}))
+	// Nothing was added since: what there is stays, but for the codes.
+	need(t, f.SetRecoveryCodes(bg, r.user.Subject, []string{"c"}, got.Epoch))
 	f.clock.advance(time.Second)
 	next := f.ticket(t, storage.TicketRevert, got)
 	_, err = f.RevertUser(bg, next.Signature, next.Created)
@@ -88,7 +88,7 @@ func revertAll(t *testing.T, f *fixture) {
 	same(t, "older factors", f.factorIDs(t, r.user.Subject), []string{r.old.ID})
 	left, err = f.RecoveryCodes(bg, r.user.Subject)
 	need(t, err)
-	same(t, "older recovery codes", left, 1)
+	same(t, "older recovery codes", left, 0)
 }
 
 // revertYounger: the thief's mailbox got a link, too. The owner's older ones work on.
@@ -160,12 +160,57 @@ func revertTaken(t *testing.T, f *fixture) {
 	need(t, err)
 	got, err := f.RevertUser(bg, r.link.Signature, r.link.Created)
 	need(t, err)
-	same(t, "address", got.EmailKey, r.thievesMailbox)
-	row, password, err := f.UserByLogin(bg, r.thievesMailbox)
+	row, err := f.User(bg, r.user.Subject)
 	need(t, err)
-	same(t, "row", row, got)
-	same(t, "password", password, "")
+	same(t, "answer", got, row)
+	if row.Email != "" || row.EmailKey != "" || row.EmailVerified {
+		t.Errorf("the address is %q, %t: whoever has it gets the account by mail", row.Email, row.EmailVerified)
+	}
+	_, _, err = f.UserByLogin(bg, r.thievesMailbox)
+	wantErr(t, "by the thief's address", err, storage.ErrNotFound)
+	owner, _, err := f.UserByLogin(bg, r.user.EmailKey)
+	need(t, err)
+	same(t, "whose the address is", owner.Subject, other.Subject)
 }
+
+// revertReturned: an account that goes back to an address is as if the link there had been used, but that it works on.
+func revertReturned(t *testing.T, f *fixture) {
+	u, neighbour := f.user(t), f.user(t)
+	thief := *u
+	thief.Email, thief.EmailKey = "thief@example.org", "thief@example.org"
+	before := f.ticket(t, storage.TicketRevert, &thief)
+	f.clock.advance(time.Second)
+	owners := f.ticket(t, storage.TicketRevert, u)
+	atOnce, spared, reset := f.ticket(t, storage.TicketRevert, &thief), f.ticket(t, storage.TicketRevert, neighbour), f.ticket(t, storage.TicketReset, u)
+	f.clock.advance(time.Second)
+	younger := f.ticket(t, storage.TicketRevert, &thief)
+	for what, address := range map[string]string{"an address that nobody was written to": name("a") + "@example.org", "none": ""} {
+		returned, err := f.ReturnTickets(bg, u.Subject, address)
+		need(t, err)
+		same(t, what, returned, false)
+		f.wantTicket(t, what, younger, nil)
+	}
+	returned, err := f.ReturnTickets(bg, u.Subject, u.EmailKey)
+	need(t, err)
+	same(t, "returned", returned, true)
+	for what, n := range map[string]*storage.Ticket{"a thief's that came at once": atOnce, "a thief's that came later": younger} {
+		f.wantTicket(t, what, n, storage.ErrNotFound)
+	}
+	for what, n := range map[string]*storage.Ticket{"an older one": before, "the owner's": owners, "a neighbour's": spared, "one of another kind": reset} {
+		f.wantTicket(t, what, n, nil)
+	}
+	need(t, consumed(f.ConsumeTicket(bg, storage.TicketRevert, owners.Signature)))
+	returned, err = f.ReturnTickets(bg, u.Subject, u.EmailKey)
+	need(t, err)
+	same(t, "returned after the owner's was used", returned, false)
+	late := f.ticket(t, storage.TicketRevert, neighbour)
+	f.clock.advance(late.Expires.Sub(f.clock.Now()))
+	returned, err = f.ReturnTickets(bg, neighbour.Subject, neighbour.EmailKey)
+	need(t, err)
+	same(t, "returned past the end of the link", returned, false)
+}
+
+func consumed(_ *storage.Ticket, err error) error { return err }
 
 // revertLastWay: a passkey that a thief added goes, even if it is all that there is: the mailbox is the way in.
 func revertLastWay(t *testing.T, f *fixture) {
@@ -173,7 +218,7 @@ func revertLastWay(t *testing.T, f *fixture) {
 	need(t, f.SetPassword(bg, u.Subject, ""))
 	n := f.ticket(t, storage.TicketRevert, u)
 	f.factor(t, u.Subject, storage.FactorPasskey)
-	need(t, f.SetRecoveryCodes(bg, u.Subject, []string{"a"}))
+	need(t, f.SetRecoveryCodes(bg, u.Subject, []string{"a"}, u.Epoch+1))
 	_, err := f.RevertUser(bg, n.Signature, n.Created)
 	need(t, err)
 	same(t, "factors", f.factorIDs(t, u.Subject), []string{})

@@ -33,7 +33,7 @@ func Run(t *testing.T, open Opener) {
 		{"Race", raceAlone}, {"Client", testClients}, {"Expiry", testExpiry}, {"User", testUsers}, {"Identity", testIdentities}, {"Adoption", testAdoption},
 		{"Session", testSessions}, {"UpstreamSession", testUpstreamSessions},
 		{"SessionClient", testSessionClients}, {"Logout", testLogouts}, {"Interaction", testInteractions},
-		{"Consent", testConsents}, {"Token", testTokens}, {"Revocation", testRevocations}, {"Cascade", testCascades}, {"Key", testKeys},
+		{"Consent", testConsents}, {"Token", testTokens}, {"Grants", testGrants}, {"Revocation", testRevocations}, {"Cascade", testCascades}, {"Key", testKeys},
 		{"Factor", testFactors}, {"Ticket", testTickets}, {"Mail", testMails}, {"Activity", testActivities}, {"Device", testDevices}, {"Import", testImports},
 		{"Password", testPasswords}, {"Secret", testSecrets}, {"Change", testChanges}, {"Rate", testRates}, {"Logo", testLogos}, {"Notice", testNotices},
 		{"Purge", testPurge}, {"Hostile", testHostile}, {"Context", testContext},

@@ -59,7 +59,7 @@ func identityDeleteSessions(t *testing.T, f *fixture) {
 	}
 	dead, live := f.household(t, u.Subject, client.ID, ended[1].ID), f.household(t, u.Subject, client.ID, spared[0].ID)
 	before := versions(t, f)[storage.TopicRevocations]
-	need(t, f.untie(i, false))
+	need(t, f.untie(i, everything))
 	for _, s := range ended {
 		f.wantSession(t, "a session that began with the identity", s, false)
 	}
@@ -87,7 +87,7 @@ func identityDeleteMany(t *testing.T, f *fixture) {
 		sessions, tokens = append(sessions, s), append(tokens, f.household(t, u.Subject, client.ID, s.ID)...)
 	}
 	before := versions(t, f)[storage.TopicRevocations]
-	need(t, f.untie(i, false))
+	need(t, f.untie(i, everything))
 	rows, err := f.SessionsOf(bg, u.Subject)
 	need(t, err)
 	same(t, "sessions left", len(rows), 0)
@@ -100,16 +100,16 @@ func identityDeleteMany(t *testing.T, f *fixture) {
 // identityLastWayIn is the other half of security row 175.
 func identityLastWayIn(t *testing.T, f *fixture) {
 	two := f.keyless(t, 2)
-	need(t, f.untie(two[0], false))
+	need(t, f.untie(two[0], everything))
 	s, before := f.sessionBy(t, two[1]), versions(t, f)
-	wantErr(t, "the last", f.untie(two[1], false), storage.ErrLastWayIn)
+	wantErr(t, "the last", f.untie(two[1], everything), storage.ErrLastWayIn)
 	f.wantIdentity(t, "the last", two[1])
 	f.wantSession(t, "its session", s, true)
 	same(t, "versions", versions(t, f), before)
-	wantErr(t, "of another", f.DeleteIdentity(bg, f.user(t).Subject, two[1].Upstream, two[1].ExternalID, false), storage.ErrNotFound)
-	wantErr(t, "one that is gone", f.untie(two[0], false), storage.ErrNotFound)
-	need(t, f.untie(two[1], true))
+	wantErr(t, "of another", f.DeleteIdentity(bg, f.user(t).Subject, two[1].Upstream, two[1].ExternalID, everything), storage.ErrNotFound)
+	wantErr(t, "one that is gone", f.untie(two[0], everything), storage.ErrNotFound)
+	need(t, f.untie(two[1], nil))
 	f.wantUntied(t, "the last, on demand", two[1])
 	f.wantSession(t, "its session", s, false)
-	need(t, f.untie(f.identity(t, f.user(t).Subject), false)) // who has a password
+	need(t, f.untie(f.identity(t, f.user(t).Subject), everything)) // who has a password
 }

@@ -48,6 +48,8 @@
   }
 
   var waiting = null; // the autofill question, which another one must end first
+  var sent = false; // an answer is on its way: a question does for one
+  addEventListener("pageshow", function () { sent = false; });
 
   function ask(form, mediation) {
     var create = form.dataset.passkey === "create";
@@ -60,7 +62,8 @@
       request.signal = waiting.signal;
     }
     return (create ? navigator.credentials.create(request) : navigator.credentials.get(request)).then(function (credential) {
-      if (!credential) return;
+      if (!credential || sent) return;
+      sent = true;
       form.elements.namedItem("response").value = answer(credential);
       HTMLFormElement.prototype.submit.call(form);
     });
@@ -79,6 +82,7 @@
     form.hidden = false;
     form.addEventListener("submit", function (event) {
       event.preventDefault();
+      if (sent) return;
       copied(form);
       var failed = form.querySelector("[data-failed]");
       if (failed) failed.hidden = true;

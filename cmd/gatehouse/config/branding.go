@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"gatehouse/provider/claims"
 	"gatehouse/templates"
 )
 
@@ -15,6 +16,8 @@ func (l *loader) checkBranding() {
 	b := l.config.Branding
 	if name := strings.TrimSpace(b.Name); name == "" || len(name) > 100 {
 		l.fault("branding.name", "is empty or longer than 100 bytes", "write what end users call this service")
+	} else if r, hidden := claims.Hidden(b.Name); hidden {
+		l.fault("branding.name", fmt.Sprintf("holds a control or formatting character (%U), and is part of pages and of the subjects of mails", r), "write it on one line, without that character")
 	}
 	if b.LogoURL != "" && !l.ownImage(b.LogoURL) {
 		l.fault("branding.logo_url", "is neither a path on this server nor an https URL with the issuer's host, and pages load no images from elsewhere", "let your proxy serve the file and write for example /brand/logo.svg")

@@ -130,6 +130,8 @@ type Keys struct {
 type Login struct {
 	// Password says whether people can sign in with a password; without, upstreams are the only way.
 	Password bool `key:"password"`
+	// IdentifierFirst asks for the name on a page of its own, before the password.
+	IdentifierFirst bool `key:"identifier_first"`
 	// MagicLink lets people sign in by a link in a mail.
 	MagicLink bool `key:"magic_link"`
 }
@@ -137,6 +139,7 @@ type Login struct {
 // SignUp is how people make accounts by themselves.
 type SignUp struct {
 	Mode         string `key:"mode"`          // off, open or invite
+	Name         string `key:"name"`          // off, optional or required
 	TermsVersion string `key:"terms_version"` // what people accept; empty: nothing
 }
 
@@ -154,6 +157,8 @@ type Account struct {
 	EditableClaims []string `key:"editable_claims"`
 	// SelfDelete says whether people can delete their accounts.
 	SelfDelete bool `key:"self_delete"`
+	// Places is a file in the MaxMind DB format that says where addresses are; empty: they are shown as they are.
+	Places string `key:"places"`
 }
 
 // Passwords say how passwords are hashed and what is accepted as one.
@@ -251,7 +256,7 @@ func Default() *Config {
 		Registration: Registration{Mode: "off", Profile: "strict", ExpireUnused: 7 * day, ExpireIdle: 90 * day},
 		Keys:         Keys{Algorithms: []string{"RS256", "ES256"}, IDTokenAlg: "RS256", AccessTokenAlg: "ES256", RSABits: 2048, RotateEvery: 90 * day},
 		Login:        Login{Password: true},
-		SignUp:       SignUp{Mode: "off"},
+		SignUp:       SignUp{Mode: "off", Name: "optional"},
 		Factors:      Factors{Required: "optional", TOTP: true, Passkeys: true, TrustDevice: 30 * day},
 		Account:      Account{EditableClaims: claims.Editable, SelfDelete: true},
 		Passwords:    Passwords{Cost: 12, MinLength: 15},

@@ -28,7 +28,7 @@ type Source struct {
 	Dir string
 	// Env is the environment, as os.Environ gives it.
 	Env []string
-	// Serve also checks what only a server needs: its master keys and TLS files.
+	// Serve also checks what only a server needs: its master keys, TLS files and file of places.
 	Serve bool
 	// Dev is serve --dev, which keeps to loopback.
 	Dev bool

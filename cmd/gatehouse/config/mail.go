@@ -33,6 +33,7 @@ func (l *loader) checkSignUp(dev bool) {
 	const fix = "set mail.url and mail.from, or try it with serve --dev, which shows mail at /playground/mail"
 	c := l.config
 	l.oneOf("signup.mode", c.SignUp.Mode, "off", "open", "invite")
+	l.oneOf("signup.name", c.SignUp.Name, "off", "optional", "required")
 	noMail, offered := c.Mail.URL == "" && !dev, c.SignUp.Mode == "open" || c.SignUp.Mode == "invite"
 	if offered && noMail {
 		l.fault("signup.mode", "needs mail: an account is made by a link that goes to its address", fix)

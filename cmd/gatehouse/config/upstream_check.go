@@ -27,6 +27,9 @@ func (l *loader) checkUpstreams() {
 	if !l.config.Login.Password && len(l.config.Upstreams) == 0 && !l.broken("upstreams") && !l.unread {
 		l.fault("login.password", "leaves nobody a way in, since there are no upstreams", "write true, or add an upstream")
 	}
+	if l.config.Login.IdentifierFirst && !l.config.Login.Password {
+		l.fault("login.identifier_first", "asks for a password in the second step, and login.password is false", "write false")
+	}
 }
 
 // fault records a fault of a field of the item at hand.

@@ -152,6 +152,7 @@ func TestUpstreamsThatAreRefused(t *testing.T) {
 		{"upstreams: {google: {client_secret: hunter2}}", "must be a list of maps"},
 		{"upstreams: hunter2", "must be a JSON list"},
 		{"login: {password: false}", "login.password (from "},
+		{item("id: x, type: google, client_id: a, client_secret: b") + "\nlogin: {password: false, identifier_first: true}", "login.identifier_first (from "},
 	} {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			faults := refused(t, Source{File: write(t, "c.yaml", test.yaml, 0o600), Serve: true})

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"gatehouse/provider/claims"
 	"gatehouse/provider/grant"
 	"gatehouse/provider/seal"
 )
@@ -33,7 +32,7 @@ func (l *loader) validate(s Source) {
 	l.checkMail()
 	l.checkSignUp(s.Dev)
 	l.checkFactors()
-	l.checkAccount()
+	l.checkAccount(s)
 	l.checkSmall()
 	slices.SortStableFunc(l.faults, func(a, b Fault) int { return strings.Compare(a.Key, b.Key) })
 }
@@ -53,6 +52,8 @@ func (l *loader) checkIssuer() {
 		l.fault("issuer", "has capitals in its host", "write "+strings.Replace(issuer, u.Host, strings.ToLower(u.Host), 1))
 	case !cleanPath(u.EscapedPath()):
 		l.fault("issuer", "has a path with empty, dot or percent-encoded parts", "use a plain path such as /id")
+	case slices.Contains([]string{"/healthz", "/readyz"}, u.Path):
+		l.fault("issuer", "has the path of a probe, which stands outside it", "use another path, such as /id")
 	case u.Scheme == "http" && !loopbackName(u.Hostname()):
 		l.fault("issuer", "is http; that is only accepted for localhost, 127.0.0.1 and [::1]", "use https, with server.tls or a proxy in front")
 	}
@@ -289,28 +290,6 @@ func scopeToken(scope string) bool {
 		}
 	}
 	return scope != ""
-}
-
-func (l *loader) checkAccount() {
-	for _, claim := range l.config.Account.EditableClaims {
-		if !slices.Contains(claims.Own, claim) {
-			l.fault("account.editable_claims", strconv.Quote(claim)+" is no claim that people can change themselves", "name some of "+strings.Join(claims.Own, ", "))
-		}
-	}
-}
-
-func (l *loader) checkFactors() {
-	f, remember := l.config.Factors, l.config.Sessions.Remember
-	l.oneOf("factors.required", f.Required, "optional", "everyone")
-	if f.Required == "everyone" && !f.TOTP && !f.Passkeys {
-		l.fault("factors.required", "asks everybody for a second factor, and there is none", "set factors.totp or factors.passkeys, or write optional")
-	}
-	if f.TrustDevice != 0 {
-		l.between("factors.trust_device", f.TrustDevice, time.Hour, 90*day)
-	}
-	if remember != 0 {
-		l.between("sessions.remember", remember, time.Hour, 90*day)
-	}
 }
 
 func (l *loader) checkSmall() {

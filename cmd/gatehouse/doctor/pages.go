@@ -12,7 +12,7 @@ import (
 	"gatehouse/provider/rp"
 )
 
-// The cookies of the server by their names on an http issuer; on https they begin with __Host-.
+// The cookies of the server by their names on an http issuer without a path; on https they begin with __Host-, and with a path something follows that is the issuer's own.
 const (
 	flowCookie    = "gth_flow"
 	sessionCookie = "gth_sid"
@@ -108,7 +108,7 @@ func (d *doctor) cookie(check, name string, lines []string, sameSite http.SameSi
 	}
 	var found *http.Cookie
 	for _, line := range lines {
-		if c, err := http.ParseSetCookie(line); err == nil && c.Name == name && c.Value != "" {
+		if c, err := http.ParseSetCookie(line); err == nil && (c.Name == name || strings.HasPrefix(c.Name, name+"_")) && c.Value != "" {
 			found = c
 		}
 	}
@@ -134,7 +134,7 @@ func (d *doctor) cookie(check, name string, lines []string, sameSite http.SameSi
 	if d.https() {
 		attributes = "Secure, " + attributes
 	}
-	d.ok(check, "%s: %s", name, attributes)
+	d.ok(check, "%s: %s", found.Name, attributes)
 }
 
 func cookieNames(lines []string) []string {

@@ -95,23 +95,30 @@ func (m *Import) read(ctx context.Context, r io.Reader, to chan<- batch) {
 	in := newLines(r)
 	for more := true; more; {
 		var b batch
-		for len(b.items) < batchSize {
-			text, fault, err := in.next()
-			if err != nil {
-				if more = false; !errors.Is(err, io.EOF) {
-					b.err = err
-				}
-				break
-			}
-			b.items = append(b.items, m.parse(in.n, text, fault))
-		}
-		b.read = in.read
+		b, more = m.batch(in)
 		select {
 		case to <- b:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// batch reads lines until there are enough; more is false at the end.
+func (m *Import) batch(in *lines) (b batch, more bool) {
+	for len(b.items) < batchSize {
+		text, fault, err := in.next()
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				b.err = err
+			}
+			b.read = in.read
+			return b, false
+		}
+		b.items = append(b.items, m.parse(in.n, text, fault))
+	}
+	b.read = in.read
+	return b, true
 }
 
 func (m *Import) parse(line int, text []byte, fault *Fault) *item {

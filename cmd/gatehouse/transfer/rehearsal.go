@@ -32,12 +32,13 @@ func (h *rehearsal) check(ctx context.Context, items []*item, c *Counts) error {
 			}
 		}
 		if i.fault == nil && result == nil {
-			if before := h.before(i); before != nil {
-				if before.said == said(i) {
-					c.Lines++
-					c.Unchanged++
-					continue
-				}
+			before := h.before(i)
+			if before != nil && before.said == said(i) {
+				c.Lines++
+				c.Unchanged++
+				continue
+			}
+			if before != nil {
 				i.fault = faultf(before.field, "is on line %d already", before.line)
 			}
 		}

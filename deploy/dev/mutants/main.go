@@ -1,5 +1,5 @@
-// Command mutants is `make mutants`: it breaks the rule behind a line of the conformance checklist, one line of code at a time, and expects the test that is named
-// after the line to go red. The tree is not touched: the compiler reads the broken file through an overlay. It prints a table and fails if a mutant survives.
+// Command mutants is `make mutants`: it breaks the rule behind a line of the conformance checklist or a row of the attacks, one line of code at a time, and expects the test that is named
+// beside it to go red. The tree is not touched: the compiler reads the broken file through an overlay. It prints a table and fails if a mutant survives.
 package main
 
 import (
@@ -21,12 +21,12 @@ import (
 
 // mutant is one breakage.
 type mutant struct {
-	Line string // of the checklist
+	Line string // of the checklist, or the row of the attacks
 	Rule string // what is broken, in words
 	File string // from the root of the repository
 	Old  string // text that is in the file exactly once, within one line
 	New  string
-	Test string // that must fail
+	Test string // that must fail; with the name of its package and a dot in front if the line does not tell where it is
 }
 
 // The folders where the tests of the table are: those of section M of the attacks, federation, and those of the checklist.
@@ -35,9 +35,26 @@ const (
 	folderFederation = "./provider/federation"
 )
 
+// name is the name of the test in its package.
+func (m mutant) name() string { return m.Test[strings.LastIndexByte(m.Test, '.')+1:] }
+
+// folderOf is where a package is that a test is named with.
+func folderOf(name string) string {
+	switch name {
+	case "provider":
+		return "./provider"
+	case "transfer":
+		return "./cmd/gatehouse/transfer"
+	}
+	return "./provider/" + name
+}
+
 // place is where the test of a mutant is, and the pattern that runs it. One backend is enough to see a rule broken; which one it is makes no difference to it. The tests of the
 // checklist have one subtest for each.
 func (m mutant) place() (in, pattern string) {
+	if in, name, found := strings.Cut(m.Test, "."); found {
+		return folderOf(in), "^" + name + "$"
+	}
 	if strings.HasPrefix(m.Line, "M") {
 		return folderFederation, "^" + m.Test + "$"
 	}
@@ -75,7 +92,7 @@ func run(ctx context.Context, only string) error {
 	}
 	fmt.Println("| line | rule broken | file | test | verdict | s |\n|---|---|---|---|---|---:|")
 	tried, bad := 0, 0
-	for _, m := range table {
+	for _, m := range all {
 		if !m.matches(wanted) {
 			continue
 		}
@@ -105,11 +122,11 @@ func (m mutant) matches(wanted *regexp.Regexp) bool {
 // unbroken demands that the tests pass on the tree as it is: a test that is red anyway kills nothing.
 func unbroken(ctx context.Context, wanted *regexp.Regexp) error {
 	names := map[string][]string{} // by folder and what comes after the name
-	for _, m := range table {
+	for _, m := range all {
 		in, pattern := m.place()
-		_, rest, _ := strings.Cut(pattern, m.Test)
-		if key := in + " " + rest; m.matches(wanted) && !slices.Contains(names[key], m.Test) {
-			names[key] = append(names[key], m.Test)
+		_, rest, _ := strings.Cut(pattern, m.name())
+		if key := in + " " + rest; m.matches(wanted) && !slices.Contains(names[key], m.name()) {
+			names[key] = append(names[key], m.name())
 		}
 	}
 	if len(names) == 0 {
@@ -151,7 +168,7 @@ func try(ctx context.Context, m mutant) (verdict, output string, err error) {
 	if err != nil && !errors.As(err, &failed) {
 		return "", "", fmt.Errorf("run go test: %w", err)
 	}
-	return judge(m.Test, string(text), err == nil), string(text), nil
+	return judge(m.name(), string(text), err == nil), string(text), nil
 }
 
 // overlay writes the broken file and the list that names it (go help build, -overlay).

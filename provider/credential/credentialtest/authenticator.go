@@ -57,6 +57,8 @@ type Answer struct {
 	ID, Handle                         []byte
 	// PublicKey is the COSE key of a new passkey.
 	PublicKey []byte
+	// Extensions are what the browser says of the extensions that it was asked for.
+	Extensions map[string]any
 	// Damage changes the authenticator data after it was signed.
 	Damage func([]byte) []byte
 }
@@ -84,6 +86,14 @@ func (a *Authenticator) read(raw json.RawMessage) options {
 	return o
 }
 
+// Discoverable has the browser say whether the authenticator finds the new credential without being told its id (Web Authentication section 10.1.3).
+func Discoverable(found bool) func(*Answer) {
+	return func(a *Answer) { a.Extensions["credProps"] = map[string]any{"rk": found} }
+}
+
+// Unverified is an authenticator that asked for no PIN and looked at no finger.
+func Unverified(a *Answer) { a.Flags &^= Verified }
+
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 func (a *Authenticator) decode(text string) []byte {
@@ -106,7 +116,7 @@ func (a *Authenticator) Create(raw json.RawMessage, changes ...func(*Answer)) st
 	id := make([]byte, 32)
 	rand.Read(id)
 	key := &Key{ID: id, Handle: a.decode(o.User.ID), RPID: o.RP.ID, Private: private}
-	answer := &Answer{Type: "webauthn.create", Challenge: o.Challenge, Origin: a.Origin, RPID: o.RP.ID, Flags: a.Flags | attested, ID: id, PublicKey: cose(a.t, &private.PublicKey)}
+	answer := &Answer{Type: "webauthn.create", Challenge: o.Challenge, Origin: a.Origin, RPID: o.RP.ID, Flags: a.Flags | attested, ID: id, PublicKey: cose(a.t, &private.PublicKey), Extensions: map[string]any{}}
 	for _, change := range changes {
 		change(answer)
 	}
@@ -130,7 +140,7 @@ func (a *Authenticator) Get(raw json.RawMessage, changes ...func(*Answer)) strin
 	o := a.read(raw)
 	key := a.pick(o)
 	key.Counter++
-	answer := &Answer{Type: "webauthn.get", Challenge: o.Challenge, Origin: a.Origin, RPID: o.RPID, Flags: a.Flags, Counter: key.Counter, ID: key.ID, Handle: key.Handle}
+	answer := &Answer{Type: "webauthn.get", Challenge: o.Challenge, Origin: a.Origin, RPID: o.RPID, Flags: a.Flags, Counter: key.Counter, ID: key.ID, Handle: key.Handle, Extensions: map[string]any{}}
 	for _, change := range changes {
 		change(answer)
 	}
@@ -183,7 +193,7 @@ func (answer *Answer) clientData(t *testing.T) []byte {
 func (a *Authenticator) send(answer *Answer, response map[string]string) string {
 	a.t.Helper()
 	text, err := json.Marshal(map[string]any{
-		"id": encode(answer.ID), "rawId": encode(answer.ID), "type": "public-key", "authenticatorAttachment": "platform", "clientExtensionResults": map[string]any{}, "response": response,
+		"id": encode(answer.ID), "rawId": encode(answer.ID), "type": "public-key", "authenticatorAttachment": "platform", "clientExtensionResults": answer.Extensions, "response": response,
 	})
 	if err != nil {
 		a.t.Fatal(err)

@@ -15,7 +15,6 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/webauthn"
@@ -31,6 +30,8 @@ type Chromium struct {
 	t       *testing.T
 	process context.Context
 	ctx     context.Context
+	// authenticator is the one that Authenticator has added.
+	authenticator webauthn.AuthenticatorID
 
 	mu         sync.Mutex
 	complaints []string
@@ -228,6 +229,17 @@ func (c *Chromium) Attribute(selector, name string) string {
 	return value
 }
 
+// TextOf waits for the first element of a CSS selector and returns its text, which may be folded away.
+func (c *Chromium) TextOf(selector string) string {
+	c.t.Helper()
+	c.Await(selector)
+	text, err := evaluate[string](c, fmt.Sprintf("document.querySelector(%q).textContent", selector))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return text
+}
+
 // Location is the address in the address bar.
 func (c *Chromium) Location() string {
 	address, _ := evaluate[string](c, "location.href")
@@ -249,41 +261,6 @@ func (c *Chromium) Scripts(on bool) {
 	}))
 }
 
-// Authenticator gives the window an authenticator that keeps passkeys and verifies its user at once, as a phone or laptop does whose owner agrees.
-func (c *Chromium) Authenticator() {
-	c.t.Helper()
-	c.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		if _, err := cdp.Call(ctx, target, webauthn.Enable, webauthn.EnableParams{}); err != nil {
-			return err
-		}
-		_, err := cdp.Call(ctx, target, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
-			Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal, HasResidentKey: true, HasUserVerification: true, IsUserVerified: true,
-			AutomaticPresenceSimulation: true,
-		}})
-		return err
-	}))
-}
-
-// ForgetCookies makes the browser a stranger to every server.
-func (c *Chromium) ForgetCookies() {
-	c.t.Helper()
-	c.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, network.ClearBrowserCookies, cdp.Empty{})
-		return err
-	}))
-}
-
-// Look sets the size of the window and the colour scheme, light or dark.
-func (c *Chromium) Look(width, height int64, scheme string) {
-	c.t.Helper()
-	c.Do(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-		})
-		return err
-	}))
-}
-
 // misfits returns what is wrong with the layout, one fault a line. Text below 16 px in an input makes phones zoom in.
 const misfits = `(() => {
 	const faults = [], wide = document.documentElement.clientWidth;
@@ -293,7 +270,7 @@ const misfits = `(() => {
 		if (box.width && box.right > wide + 1 && !e.closest("pre, .scroll") && getComputedStyle(e).position !== "absolute") faults.push("sticks out: " + e.tagName + "." + e.className);
 	}
 	for (const e of document.querySelectorAll(".button, input[type=text], input[type=password]")) {
-		if (e.hidden) continue;
+		if (e.closest("[hidden]")) continue;
 		if (e.getBoundingClientRect().height < 44) faults.push("too low to be touched: " + e.id);
 		if (e.tagName === "INPUT" && parseFloat(getComputedStyle(e).fontSize) < 16) faults.push("zooms: " + e.id);
 	}

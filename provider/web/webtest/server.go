@@ -6,17 +6,29 @@ import (
 	"time"
 )
 
-// Clock is a settable clock for a server under test. It runs like the real one, ahead of it by what it was moved.
+// Clock is a settable clock for a server under test. It runs like the real one, ahead of it by what it was moved,
+// until it is held.
 type Clock struct {
 	mu     sync.Mutex
 	offset time.Duration
+	held   time.Time // when it was held, zero for a clock that runs
 }
 
 // Now is the time of the server under test.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.held.IsZero() {
+		return c.held.Add(c.offset)
+	}
 	return time.Now().Add(c.offset)
+}
+
+// Hold stops the clock: from here on it moves by Advance only.
+func (c *Clock) Hold() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = time.Now()
 }
 
 // Advance moves the clock forward.
