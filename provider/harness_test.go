@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/json"
 	"hash/fnv"
@@ -24,6 +25,7 @@ import (
 	"gatehouse/provider"
 	"gatehouse/provider/client"
 	"gatehouse/provider/credential"
+	"gatehouse/provider/keys/keystest"
 	"gatehouse/provider/mail"
 	"gatehouse/provider/mail/mailtest"
 	"gatehouse/provider/oauth"
@@ -64,6 +66,7 @@ type server struct {
 	TLS, Idle bool
 	// Managed tells that Session Management is on.
 	Managed bool
+	rsa     func(bits int) (*rsa.PrivateKey, error)
 	http    *httptest.Server
 }
 
@@ -79,7 +82,7 @@ var backends = map[string]func(t *testing.T, o storage.Options) storage.Store{
 		return s
 	},
 	"postgres": func(t *testing.T, o storage.Options) storage.Store {
-		s, err := postgres.Open(t.Context(), postgres.Options{URL: postgrestest.Start(t), Options: o, AutoMigrate: true})
+		s, err := postgres.Open(t.Context(), postgres.Options{URL: postgrestest.StartMigrated(t), Options: o, AutoMigrate: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +123,7 @@ func start(t *testing.T, backend string, changes ...func(*provider.Options)) *se
 // startAs is start with a change to the server under test before it boots.
 func startAs(t *testing.T, backend string, as func(*server), changes ...func(*provider.Options)) *server {
 	t.Helper()
-	s := &server{T: t, Log: &webtest.Log{}, Clock: &webtest.Clock{}}
+	s := &server{T: t, Log: &webtest.Log{}, Clock: &webtest.Clock{}, rsa: keystest.RSA()}
 	s.Store = backends[backend](t, storage.Options{Now: s.Clock.Now, RevocationTTL: provider.RevocationTTL(testTokens, nil)})
 	as(s)
 	s.boot(changes...)
@@ -147,7 +150,7 @@ func (s *server) boot(changes ...func(*provider.Options)) {
 	o := provider.Options{
 		Issuer: s.URL, Store: s.Mail, Mail: provider.Mail{Carrier: mail.NewBox(1), From: "no-reply@id.example.com"}, Seal: ring, Outbound: out, Log: slog.New(slog.NewJSONHandler(s.Log, nil)), Now: s.Clock.Now, SameSite: http.SameSiteLaxMode,
 		SessionIdle: 30 * time.Minute, SessionAbsolute: 12 * time.Hour, Tokens: testTokens,
-		Keys:         provider.KeyPolicy{Algorithms: []string{"RS256", "ES256"}, IDToken: "RS256", AccessToken: "ES256", RSABits: 2048, RotateEvery: 90 * 24 * time.Hour},
+		Keys:         provider.KeyPolicy{Algorithms: []string{"RS256", "ES256"}, IDToken: "RS256", AccessToken: "ES256", RSABits: 2048, RSAKey: s.rsa, RotateEvery: 90 * 24 * time.Hour},
 		PasswordCost: 4, PasswordMinLength: 15,
 		Limits: provider.Limits{
 			LoginAccount: ratelimit.Backoff{Free: 5, Longest: 15 * time.Minute}, LoginFailures: 100, LoginIP: ratelimit.Limit{Burst: 1000, Every: time.Second}, LoginNet: ratelimit.Limit{Burst: 1000, Every: time.Second},

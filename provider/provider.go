@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -118,6 +119,8 @@ type KeyPolicy struct {
 	IDToken     string
 	AccessToken string
 	RSABits     int
+	// RSAKey makes RSA keys; see keys.Options.
+	RSAKey      func(bits int) (*rsa.PrivateKey, error)
 	RotateEvery time.Duration
 }
 
@@ -190,7 +193,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	}
 	p.audit = audit.New(o.Log).CountWith(p.metrics.Event)
 	p.keys = keys.New(keys.Options{
-		Store: o.Store, Seal: o.Seal, Now: o.Now, Algorithms: o.Keys.Algorithms, RSABits: o.Keys.RSABits, RotateEvery: o.Keys.RotateEvery, LongestToken: LongestToken(o.Tokens, o.Resources),
+		Store: o.Store, Seal: o.Seal, Now: o.Now, Algorithms: o.Keys.Algorithms, RSABits: o.Keys.RSABits, RSAKey: o.Keys.RSAKey, RotateEvery: o.Keys.RotateEvery, LongestToken: LongestToken(o.Tokens, o.Resources),
 		Audit: p.audit,
 	})
 	pairwise, err := openPairwise(ctx, o.Store, o.Seal)

@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/provider"
 	"gatehouse/provider/grant"
+	"gatehouse/provider/keys/keystest"
 	"gatehouse/provider/opaque"
 	"gatehouse/provider/web/webtest"
 	"gatehouse/storage"
@@ -69,7 +70,7 @@ func (f *faults) During(fn func()) []string {
 func startFaulty(t *testing.T, changes ...func(*provider.Options)) (*server, *faults) {
 	t.Helper()
 	f := &faults{}
-	s := &server{T: t, Log: &webtest.Log{}, Clock: &webtest.Clock{}}
+	s := &server{T: t, Log: &webtest.Log{}, Clock: &webtest.Clock{}, rsa: keystest.RSA()}
 	store := memory.New(storage.Options{Now: s.Clock.Now, RevocationTTL: provider.RevocationTTL(testTokens, nil)})
 	store.Fault = f.fault
 	s.Store = store

@@ -66,7 +66,7 @@ func onCountedStores(t *testing.T, test func(s *server, c *tracer, b *browser), 
 			if backend == "sqlite" {
 				s.Store, err = sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "gatehouse.db"), Options: options, AutoMigrate: true, Trace: c.trace})
 			} else {
-				s.Store, err = postgres.Open(t.Context(), postgres.Options{URL: postgrestest.Start(t), Options: options, AutoMigrate: true, Trace: c.trace})
+				s.Store, err = postgres.Open(t.Context(), postgres.Options{URL: postgrestest.StartMigrated(t), Options: options, AutoMigrate: true, Trace: c.trace})
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -85,7 +85,7 @@ func (s *server) openStore(name string) {
 		s.store = s.memory
 		return
 	case "postgres":
-		db, err := postgres.Open(s.Context(), postgres.Options{URL: postgrestest.Start(s.T), Options: o, AutoMigrate: true})
+		db, err := postgres.Open(s.Context(), postgres.Options{URL: postgrestest.StartMigrated(s.T), Options: o, AutoMigrate: true})
 		s.must(err)
 		s.Cleanup(func() { db.Close() })
 		s.store = db

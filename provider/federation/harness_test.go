@@ -2,6 +2,7 @@ package federation_test
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 	"gatehouse/provider"
 	"gatehouse/provider/client"
 	"gatehouse/provider/credential"
+	"gatehouse/provider/keys/keystest"
 	"gatehouse/provider/oauth"
 	"gatehouse/provider/outbound"
 	"gatehouse/provider/ratelimit"
@@ -50,6 +52,7 @@ type gatehouse struct {
 	Clock    *webtest.Clock
 	Log      *webtest.Log
 	key      [32]byte
+	rsa      func(bits int) (*rsa.PrivateKey, error)
 	http     *httptest.Server
 }
 
@@ -59,7 +62,7 @@ var backends = map[string]func(t *testing.T, o storage.Options) storage.Store{
 		return opened(t)(sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "gatehouse.db"), Options: o, AutoMigrate: true}))
 	},
 	"postgres": func(t *testing.T, o storage.Options) storage.Store {
-		s, err := postgres.Open(t.Context(), postgres.Options{URL: postgrestest.Start(t), Options: o, AutoMigrate: true})
+		s, err := postgres.Open(t.Context(), postgres.Options{URL: postgrestest.StartMigrated(t), Options: o, AutoMigrate: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +91,7 @@ var lifetimes = oauth.Lifetimes{
 // cookies know no ports.
 func reserve(t *testing.T, backend, host string) *gatehouse {
 	t.Helper()
-	g := &gatehouse{T: t, Clock: &webtest.Clock{}, Log: &webtest.Log{}}
+	g := &gatehouse{T: t, Clock: &webtest.Clock{}, Log: &webtest.Log{}, rsa: keystest.RSA()}
 	g.key = sha256.Sum256([]byte(t.Name() + backend))
 	g.Store = backends[backend](t, storage.Options{Now: g.Clock.Now, RevocationTTL: provider.RevocationTTL(lifetimes, nil)})
 	g.http = httptest.NewUnstartedServer(nil)
@@ -124,7 +127,7 @@ func (g *gatehouse) boot(upstreams []upstream.Config, changes ...func(*provider.
 	o := provider.Options{
 		Issuer: g.URL, Store: g.Store, Seal: ring, Outbound: out, Log: slog.New(slog.NewJSONHandler(g.Log, nil)), Now: g.Clock.Now, SameSite: http.SameSiteLaxMode,
 		SessionIdle: 30 * time.Minute, SessionAbsolute: 12 * time.Hour, Tokens: lifetimes,
-		Keys:         provider.KeyPolicy{Algorithms: []string{"RS256", "ES256"}, IDToken: "RS256", AccessToken: "ES256", RSABits: 2048, RotateEvery: 90 * 24 * time.Hour},
+		Keys:         provider.KeyPolicy{Algorithms: []string{"RS256", "ES256"}, IDToken: "RS256", AccessToken: "ES256", RSABits: 2048, RSAKey: g.rsa, RotateEvery: 90 * 24 * time.Hour},
 		PasswordCost: 4, PasswordMinLength: 15, Upstreams: upstreams,
 		Limits: provider.Limits{LoginIP: many, LoginNet: many, TokenFailures: many, Interactions: many},
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -20,7 +19,7 @@ import (
 
 // generate makes a new key without a timetable. The kid is the RFC 7638 thumbprint, so two keys never share one.
 func (s *Set) generate(alg string) (*storage.SigningKey, error) {
-	private, err := newPrivate(alg, s.rsaBits)
+	private, err := s.newPrivate(alg)
 	if err != nil {
 		return nil, fmt.Errorf("generate %s key: %w", alg, err)
 	}
@@ -42,10 +41,10 @@ func (s *Set) generate(alg string) (*storage.SigningKey, error) {
 	return row, nil
 }
 
-func newPrivate(alg string, rsaBits int) (crypto.Signer, error) {
+func (s *Set) newPrivate(alg string) (crypto.Signer, error) {
 	switch alg {
 	case RS256, PS256:
-		return rsa.GenerateKey(rand.Reader, rsaBits)
+		return s.rsaKey(s.rsaBits)
 	case ES256:
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case EdDSA:

@@ -2,6 +2,8 @@ package keys
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,6 +61,8 @@ type Options struct {
 	Algorithms []string
 	// RSABits is the size of new RSA keys; default 2048.
 	RSABits int
+	// RSAKey makes an RSA key of a size in bits; nil means rsa.GenerateKey. Tests that start many servers give keys that they made before.
+	RSAKey func(bits int) (*rsa.PrivateKey, error)
 	// RotateEvery is how long a key signs before the scheduled rotation; default 90 days.
 	RotateEvery time.Duration
 	// LongestToken is the longest life of anything that is signed; a retired key stays published that long and a day. Default 1 h.
@@ -74,6 +78,7 @@ type Set struct {
 	clock        func() time.Time
 	algorithms   []string
 	rsaBits      int
+	rsaKey       func(bits int) (*rsa.PrivateKey, error)
 	rotateEvery  time.Duration
 	longestToken time.Duration
 	audit        *audit.Log
@@ -86,7 +91,7 @@ type Set struct {
 func New(o Options) *Set {
 	s := &Set{
 		store: o.Store, seal: o.Seal, clock: o.Now, algorithms: slices.Clone(o.Algorithms),
-		rsaBits: o.RSABits, rotateEvery: o.RotateEvery.Truncate(time.Microsecond), longestToken: o.LongestToken.Truncate(time.Microsecond), audit: o.Audit,
+		rsaBits: o.RSABits, rsaKey: o.RSAKey, rotateEvery: o.RotateEvery.Truncate(time.Microsecond), longestToken: o.LongestToken.Truncate(time.Microsecond), audit: o.Audit,
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -96,6 +101,9 @@ func New(o Options) *Set {
 	}
 	if s.rsaBits == 0 {
 		s.rsaBits = defaultRSABits
+	}
+	if s.rsaKey == nil {
+		s.rsaKey = func(bits int) (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, bits) }
 	}
 	if s.rotateEvery <= 0 {
 		s.rotateEvery = defaultRotateEvery

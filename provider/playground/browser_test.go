@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"gatehouse/provider/rp/rptest"
+	"gatehouse/provider/web/webtest"
 )
 
 var gallery = flag.String("gallery", "", "folder to write a picture of every page to")
@@ -24,14 +24,7 @@ var gallery = flag.String("gallery", "", "folder to write a picture of every pag
 // chromium starts one browser; what it complains about is sent to complain.
 func chromium(t *testing.T, complain func(string)) context.Context {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("chromium is not installed")
-		}
-		t.Skip("chromium is not installed")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(webtest.ChromiumPath(t)), chromedp.NoSandbox, chromedp.DisableGPU)
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)

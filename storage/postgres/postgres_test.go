@@ -14,7 +14,7 @@ import (
 func open(t testing.TB, o postgres.Options) *sqlstore.Store {
 	t.Helper()
 	if o.URL == "" {
-		o.URL, o.AutoMigrate = postgrestest.Start(t), true
+		o.URL, o.AutoMigrate = postgrestest.StartMigrated(t), true
 	}
 	s, err := postgres.Open(t.Context(), o)
 	if err != nil {
@@ -37,7 +37,7 @@ func TestContract(t *testing.T) {
 // Two handles on one database are what two nodes have. A deadlock would be repaired by trying again, after a second; it must not come to that.
 func TestContractShared(t *testing.T) {
 	storagetest.RunShared(t, func(t *testing.T, o storage.Options) (a, b storage.Store) {
-		url := postgrestest.Start(t)
+		url := postgrestest.StartMigrated(t)
 		watchDeadlocks(t, url)
 		return open(t, postgres.Options{Options: o, URL: url, AutoMigrate: true}), open(t, postgres.Options{Options: o, URL: url})
 	})

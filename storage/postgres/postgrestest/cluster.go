@@ -130,8 +130,13 @@ func (c *Cluster) PID() int { return c.pid }
 
 // Database creates an empty database and returns its URL and a function that drops it, ending whatever connections it still has.
 func (c *Cluster) Database(ctx context.Context) (url string, drop func() error, err error) {
+	return c.clone(ctx, "template1")
+}
+
+// clone is Database with what another database holds, to which nobody is connected.
+func (c *Cluster) clone(ctx context.Context, from string) (url string, drop func() error, err error) {
 	name := fmt.Sprintf("gatehouse_%d", c.databases.Add(1))
-	if err := c.admin(ctx, "CREATE DATABASE "+name); err != nil {
+	if err := c.admin(ctx, "CREATE DATABASE "+name+" TEMPLATE "+from); err != nil {
 		return "", nil, err
 	}
 	drop = func() error { return c.admin(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") }
