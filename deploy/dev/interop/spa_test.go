@@ -80,6 +80,7 @@ func TestOIDCClientTS(t *testing.T) {
 
 // journey signs in at an application, runs its checks, and signs out.
 func journey(t *testing.T, s *server, b *webtest.Chromium, origin string, want application) {
+	b.NoForeignCookies()
 	settings := url.Values{
 		"issuer": {s.issuer}, "client": {s.public(origin)}, "stranger": {s.public("https://elsewhere.example")}, "user": {email}, "frame": {want.frame},
 		"scope": {"openid profile email offline_access"},

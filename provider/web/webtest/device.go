@@ -112,3 +112,12 @@ func (c *Chromium) Downloads() (folder string) {
 	}))
 	return folder
 }
+
+// NoForeignCookies keeps cookies from frames of other sites than the page's, as private windows of the whole browser do, from the next page on.
+func (c *Chromium) NoForeignCookies() {
+	c.t.Helper()
+	c.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, network.SetCookieControls, network.SetCookieControlsParams{EnableThirdPartyCookieRestriction: true})
+		return err
+	}))
+}
