@@ -43,50 +43,79 @@ func done(b *webtest.Chromium, what string) {
 	b.Fits()
 }
 
+// Times are those of the person's own clock where scripts run, and say that they are UTC where not.
+func TestBrowserTimesAreThoseOfThePersonsClock(t *testing.T) {
+	t.Parallel()
+	m := housed(t)
+	m.user("ada@example.com")
+	b := webtest.StartChromium(t).Window(t)
+	b.Zone("Asia/Tokyo")
+	b.Open(m.URL + "/account/sessions")
+	logIn(b)
+	b.Await("#sessions time")
+	moment, err := time.Parse(time.RFC3339, b.Attribute("#sessions time", "datetime"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spaces := strings.NewReplacer("\u202f", " ", "\u00a0", " ")
+	want := moment.In(time.FixedZone("Tokyo", 9*60*60)).Format("January 2, 2006 at 3:04 PM")
+	if got := spaces.Replace(b.TextOf("#sessions time")); got != want {
+		t.Errorf("in Tokyo the page says %q, want %q", got, want)
+	}
+	inUTC := moment.UTC().Format("2 January 2006, 15:04") + " UTC"
+	if got := b.Attribute("#sessions time", "title"); got != inUTC {
+		t.Errorf("the title says %q, want %q", got, inUTC)
+	}
+	b.Scripts(false)
+	b.Open(m.URL + "/account/sessions")
+	if got := b.TextOf("#sessions time"); got != inUTC {
+		t.Errorf("without scripts the page says %q, want %q", got, inUTC)
+	}
+	b.Silent()
+}
+
 func TestBrowserAccountPages(t *testing.T) {
 	t.Parallel()
 	chromium := webtest.StartChromium(t)
-	for _, width := range []int64{360, 1280} {
-		for _, scheme := range []string{"light", "dark"} {
-			t.Run(fmt.Sprint(width, " ", scheme), func(t *testing.T) {
-				m := housed(t)
-				subject := m.user("ada@example.com")
-				m.client()
-				if err := m.Store.GrantConsent(t.Context(), &storage.Consent{Subject: subject, ClientID: "app", Scopes: []string{"openid", "email"}}); err != nil {
-					t.Fatal(err)
-				}
-				b := chromium.Window(t)
-				b.Scripts(false)
-				b.Look(width, 800, scheme)
-				b.Open(m.URL + "/account")
-				logIn(b)
-				b.Await("#overview")
-				for page := range accountPages {
-					at(m.server, b, page)
-				}
-				at(m.server, b, "/apps")
-				b.Says("Example App", "See your e-mail address")
-				b.ClickOn(`form[action="/account/disconnect"] button`)
-				done(b, "no access any more")
-				at(m.server, b, "/profile")
-				b.Fill("nickname", "Countess")
-				b.Click("save")
-				done(b, "saved")
-				b.Fill("new-email", "countess@example.com")
-				b.Click("change-email")
-				done(b, "on its way")
-				b.Open(m.link("countess@example.com", "email_change"))
-				b.Await("#press")
-				b.Fits()
-				b.Click("go")
-				b.Await("#told-title")
-				at(m.server, b, "")
-				b.Says("countess@example.com")
-				at(m.server, b, "/activity")
-				b.Says("E-mail address changed", "Example App disconnected")
-				b.Silent()
-			})
-		}
+	for width, scheme := range map[int64]string{360: "light", 1280: "dark"} {
+		t.Run(fmt.Sprint(width, " ", scheme), func(t *testing.T) {
+			m := housed(t)
+			subject := m.user("ada@example.com")
+			m.client()
+			if err := m.Store.GrantConsent(t.Context(), &storage.Consent{Subject: subject, ClientID: "app", Scopes: []string{"openid", "email"}}); err != nil {
+				t.Fatal(err)
+			}
+			b := chromium.Window(t)
+			b.Scripts(false)
+			b.Look(width, 800, scheme)
+			b.Open(m.URL + "/account")
+			logIn(b)
+			b.Await("#overview")
+			for page := range accountPages {
+				at(m.server, b, page)
+			}
+			at(m.server, b, "/apps")
+			b.Says("Example App", "See your e-mail address")
+			b.ClickOn(`form[action="/account/disconnect"] button`)
+			done(b, "no access any more")
+			at(m.server, b, "/profile")
+			b.Fill("nickname", "Countess")
+			b.Click("save")
+			done(b, "saved")
+			b.Fill("new-email", "countess@example.com")
+			b.Click("change-email")
+			done(b, "on its way")
+			b.Open(m.link("countess@example.com", "email_change"))
+			b.Await("#press")
+			b.Fits()
+			b.Click("go")
+			b.Await("#told-title")
+			at(m.server, b, "")
+			b.Says("countess@example.com")
+			at(m.server, b, "/activity")
+			b.Says("E-mail address changed", "Example App disconnected")
+			b.Silent()
+		})
 	}
 }
 

@@ -89,25 +89,21 @@ func signOut(s *server, b *webtest.Chromium) {
 
 func managed(o *provider.Options) { o.SessionManagement = true }
 
-// cookieControls starts Chromium as its settings can be: with cookies in frames of other sites, or without. It accepts the certificates of tests.
-func cookieControls(t *testing.T, blocked bool) *webtest.Chromium {
+// foreignCookies starts a Chromium that gives frames of other sites their cookies, as the whole browser does in ordinary windows only. It accepts the certificates of tests.
+func foreignCookies(t *testing.T) *webtest.Chromium {
 	t.Helper()
-	mode, profile := 0, t.TempDir()
-	if blocked {
-		mode = 1
-	}
+	profile := t.TempDir()
 	if err := os.Mkdir(filepath.Join(profile, "Default"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	settings := fmt.Sprintf(`{"profile":{"cookie_controls_mode":%d}}`, mode)
-	if err := os.WriteFile(filepath.Join(profile, "Default", "Preferences"), []byte(settings), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(profile, "Default", "Preferences"), []byte(`{"profile":{"cookie_controls_mode":0}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return webtest.StartChromium(t, chromedp.Flag("ignore-certificate-errors", true), chromedp.UserDataDir(profile))
 }
 
 func TestL9TheFrameAnswersARelyingParty(t *testing.T) {
-	chromium := cookieControls(t, false)
+	chromium := foreignCookies(t)
 	s := startAs(t, "memory", func(s *server) { s.TLS = true }, managed)
 	s.user("ada@example.com")
 	for _, host := range []string{"localhost", "127.0.0.1"} { // another site, the same site
@@ -147,13 +143,14 @@ func TestL9TheFrameAnswersARelyingParty(t *testing.T) {
 // TestL9WithoutCookiesTheFrameSaysChanged: browsers that give frames of other sites no cookies cannot know, and the honest answer makes the party look. One on the
 // same site is not concerned.
 func TestL9WithoutCookiesTheFrameSaysChanged(t *testing.T) {
-	chromium := cookieControls(t, true)
+	chromium := foreignCookies(t)
 	s := startAs(t, "memory", func(s *server) { s.TLS = true }, managed)
 	s.user("ada@example.com")
 	for host, want := range map[string]string{"localhost": "changed", "127.0.0.1": "unchanged"} {
 		t.Run(host, func(t *testing.T) {
 			s := s.on(t)
 			v, b := s.watch(host), chromium.Window(t)
+			b.NoForeignCookies()
 			state := v.signIn(s, b)
 			v.answers(s, b, v.says(state), want)
 			v.answers(s, b, `"x"`, "error")

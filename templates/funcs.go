@@ -18,7 +18,6 @@ func (s *Set) funcs(l *language) template.FuncMap {
 		"strong":   strong,
 		"host":     host,
 		"span":     span,
-		"time":     timeElement,
 		"code":     code,
 		"anchor":   anchor,
 		"endonym":  s.endonym,

@@ -141,9 +141,9 @@ func host(id, words string) template.HTML { return element("strong", id, "host",
 
 func span(id, class, words string) template.HTML { return element("span", id, class, words) }
 
-// timeElement is a time for machines and, in words, for people.
-func timeElement(machine, words string) template.HTML {
-	return template.HTML(`<time datetime="` + template.HTMLEscapeString(machine) + `">` + template.HTMLEscapeString(words) + `</time>`)
+// timeElement is a time for machines and, in words, for people. kind is what static/times.js makes of it in a browser that knows the person's zone: a day or a moment.
+func timeElement(kind, machine, words string) template.HTML {
+	return template.HTML(`<time data-local="` + kind + `" datetime="` + template.HTMLEscapeString(machine) + `">` + template.HTMLEscapeString(words) + `</time>`)
 }
 
 func code(words string) template.HTML { return element("code", "", "", words) }
@@ -166,7 +166,7 @@ func identity(id string) template.HTML {
 	return template.HTML(` id="` + template.HTMLEscapeString(id) + `"`)
 }
 
-// date and moment are times in words, always in UTC.
+// date and moment are times in words, always in UTC: the server does not know where the person is.
 func (l *language) date(t time.Time) (string, error) {
 	t = t.UTC()
 	month, err := l.look("date.month"+strconv.Itoa(int(t.Month())), nil)
@@ -187,12 +187,12 @@ func (l *language) moment(t time.Time) (string, error) {
 // dateElement and momentElement are date and moment as elements that programs can read, too.
 func (l *language) dateElement(t time.Time) (template.HTML, error) {
 	words, err := l.date(t)
-	return timeElement(machine(t), words), err
+	return timeElement("day", machine(t), words), err
 }
 
 func (l *language) momentElement(t time.Time) (template.HTML, error) {
 	words, err := l.moment(t)
-	return timeElement(machine(t), words), err
+	return timeElement("moment", machine(t), words), err
 }
 
 // duration is a length of time in words, rounded up to the largest unit of which there are at least two, or one exactly.

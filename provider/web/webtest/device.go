@@ -113,6 +113,15 @@ func (c *Chromium) Downloads() (folder string) {
 	return folder
 }
 
+// Zone puts the browser's clock into a time zone such as Asia/Tokyo.
+func (c *Chromium) Zone(name string) {
+	c.t.Helper()
+	c.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: name})
+		return err
+	}))
+}
+
 // NoForeignCookies keeps cookies from frames of other sites than the page's, as private windows of the whole browser do, from the next page on.
 func (c *Chromium) NoForeignCookies() {
 	c.t.Helper()
