@@ -143,7 +143,7 @@ func span(id, class, words string) template.HTML { return element("span", id, cl
 
 // timeElement is a time for machines and, in words, for people. kind is what static/times.js makes of it in a browser that knows the person's zone: a day or a moment.
 func timeElement(kind, machine, words string) template.HTML {
-	return template.HTML(`<time data-local="` + kind + `" datetime="` + template.HTMLEscapeString(machine) + `">` + template.HTMLEscapeString(words) + `</time>`)
+	return template.HTML(`<time datetime="` + template.HTMLEscapeString(machine) + `" data-local="` + kind + `">` + template.HTMLEscapeString(words) + `</time>`)
 }
 
 func code(words string) template.HTML { return element("code", "", "", words) }

@@ -50,7 +50,7 @@ func RunShared(t *testing.T, open SharedOpener) {
 	t.Run("Race", func(t *testing.T) {
 		clock := newClock()
 		a, b := open(t, clock.options())
-		runRaces(t, &fixture{Store: a, all: []storage.Store{a, b}, clock: clock})
+		runRaces(t, &fixture{Store: a, all: []storage.Store{a, b}, clock: clock}, Rounds)
 	})
 	t.Run("Visible", func(t *testing.T) {
 		clock := newClock()
