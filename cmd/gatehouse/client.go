@@ -125,11 +125,9 @@ func (p *program) updateClient(ctx context.Context, cfg *config.Config, store st
 	if err != nil {
 		return clientError(id, "update", err)
 	}
-	secret, stored, err := "", storage.ClientSecret{}, error(nil)
-	if lacksSecret(next) {
-		if secret, stored, err = saver.makeSecret(ctx, next, ""); err != nil {
-			return err
-		}
+	secret, stored, err := saver.missingSecret(ctx, next)
+	if err != nil {
+		return err
 	}
 	registered, err := store.UpdateClient(ctx, id, func(registered *storage.Client) error {
 		m, err := change(registered)

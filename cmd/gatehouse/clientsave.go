@@ -60,6 +60,14 @@ func (s *clientSaver) makeSecret(ctx context.Context, c *storage.Client, chosen 
 	return secret, stored, secretError(err)
 }
 
+// missingSecret makes the secret that a client's method of authentication asks for, if it has none; else both results are empty.
+func (s *clientSaver) missingSecret(ctx context.Context, c *storage.Client) (secret string, stored storage.ClientSecret, err error) {
+	if !lacksSecret(c) {
+		return "", stored, nil
+	}
+	return s.makeSecret(ctx, c, "")
+}
+
 func secretError(err error) error {
 	if err != nil {
 		return console.Usagef("the secret cannot be used: %w", err)

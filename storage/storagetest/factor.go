@@ -11,8 +11,8 @@ func testFactors(t *testing.T, open Opener) {
 	newFixture(t, open).run(t, []rule{
 		{"RoundTrip", factorRoundTrip}, {"Missing", factorMissing}, {"NeedsTheUser", factorNeedsUser}, {"NeedsTheEpoch", factorNeedsEpoch}, {"TakenIDAndCredential", factorTaken},
 		{"NoMoreThanMaxFactors", factorLimit}, {"OldestFirst", factorOrder}, {"ByCredentialWithItsUser", factorByCredential},
-		{"CodeCountsOnce", factorCodeOnce}, {"PasskeyTakesWhatItIsTold", factorPasskeyUse}, {"KeyIsNoWayIn", factorKeyIsNoWayIn}, {"IdentityIsLastBesideKey", factorKeyBesideIdentity}, {"UseMovesForwardOnly", factorUseForward},
-		{"OnlyTheSubjectRenamesAndDeletes", factorOwn}, {"DeleteLastWayIn", factorLastWayIn}, {"DeleteLastWayInThatIsOffered", factorLastOffered}, {"IdentityIsNotLastBesidePasskey", factorBesideIdentity},
+		{"CodeCountsOnce", factorCodeOnce}, {"PasskeyTakesWhatItIsTold", factorPasskeyUse}, {"KeyIsNoWayIn", factorKeyIsNoWayIn}, {"IdentityIsLastBesideKey", besideIdentity(storage.FactorKey)}, {"UseMovesForwardOnly", factorUseForward},
+		{"OnlyTheSubjectRenamesAndDeletes", factorOwn}, {"DeleteLastWayIn", factorLastWayIn}, {"DeleteLastWayInThatIsOffered", factorLastOffered}, {"IdentityIsNotLastBesidePasskey", besideIdentity(storage.FactorTOTP)},
 		{"DeleteKeepsTheLast", factorKeep}, {"CopiesAreApart", factorCopies},
 		{"RecoveryCodesReplace", recoveryReplace}, {"RecoveryCodeWorksOnce", recoveryOnce}, {"RecoveryCodesGoWithTheLastFactor", recoveryGo},
 	})

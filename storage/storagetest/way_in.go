@@ -67,14 +67,17 @@ func factorLastOffered(t *testing.T, f *fixture) {
 	need(t, f.untie(i, &storage.Offered{Password: true}))
 }
 
-func factorBesideIdentity(t *testing.T, f *fixture) {
-	i := f.keyless(t, 1)[0]
-	app := f.factor(t, i.Subject, storage.FactorTOTP)
-	wantErr(t, "beside an app", f.untie(i, everything), storage.ErrLastWayIn)
-	key := f.factor(t, i.Subject, storage.FactorPasskey)
-	need(t, f.untie(i, everything))
-	wantErr(t, "the passkey", f.DeleteFactor(bg, i.Subject, key.ID, false, everything), storage.ErrLastWayIn)
-	f.wantFactors(t, "factors", i.Subject, f.inOrder(app, key)...)
+// besideIdentity: a factor of a kind that is no way in by itself does not stand in for the identity, and not for the passkey that came after it.
+func besideIdentity(kind storage.FactorKind) func(t *testing.T, f *fixture) {
+	return func(t *testing.T, f *fixture) {
+		i := f.keyless(t, 1)[0]
+		second := f.factor(t, i.Subject, kind)
+		wantErr(t, "beside the factor", f.untie(i, everything), storage.ErrLastWayIn)
+		passkey := f.factor(t, i.Subject, storage.FactorPasskey)
+		need(t, f.untie(i, everything))
+		wantErr(t, "the passkey", f.DeleteFactor(bg, i.Subject, passkey.ID, false, everything), storage.ErrLastWayIn)
+		f.wantFactors(t, "factors", i.Subject, f.inOrder(second, passkey)...)
+	}
 }
 
 // factorKeyIsNoWayIn: a security key alone lets nobody in. Taking it away shuts nobody out, and it does not stand in for the last passkey.
@@ -92,14 +95,4 @@ func factorKeyIsNoWayIn(t *testing.T, f *fixture) {
 	alone := f.factor(t, bare.Subject, storage.FactorKey)
 	wantErr(t, "the only factor, kept", f.DeleteFactor(bg, bare.Subject, alone.ID, true, everything), storage.ErrLastFactor)
 	need(t, f.DeleteFactor(bg, bare.Subject, alone.ID, false, everything))
-}
-
-func factorKeyBesideIdentity(t *testing.T, f *fixture) {
-	i := f.keyless(t, 1)[0]
-	key := f.factor(t, i.Subject, storage.FactorKey)
-	wantErr(t, "beside a key", f.untie(i, everything), storage.ErrLastWayIn)
-	passkey := f.factor(t, i.Subject, storage.FactorPasskey)
-	need(t, f.untie(i, everything))
-	wantErr(t, "the passkey", f.DeleteFactor(bg, i.Subject, passkey.ID, false, everything), storage.ErrLastWayIn)
-	f.wantFactors(t, "factors", i.Subject, f.inOrder(key, passkey)...)
 }
