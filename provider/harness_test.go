@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +37,7 @@ import (
 	"gatehouse/storage/postgres"
 	"gatehouse/storage/postgres/postgrestest"
 	"gatehouse/storage/sqlite"
+	"gatehouse/storage/sqlite/sqlitetest"
 )
 
 // Flow tests talk to a whole server through its HTTP handler, as browsers and clients do.
@@ -74,7 +74,7 @@ type server struct {
 var backends = map[string]func(t *testing.T, o storage.Options) storage.Store{
 	"memory": func(_ *testing.T, o storage.Options) storage.Store { return memory.New(o) },
 	"sqlite": func(t *testing.T, o storage.Options) storage.Store {
-		s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "gatehouse.db"), Options: o, AutoMigrate: true})
+		s, err := sqlite.Open(t.Context(), sqlite.Options{Path: sqlitetest.Migrated(t), Options: o, AutoMigrate: true})
 		if err != nil {
 			t.Fatal(err)
 		}

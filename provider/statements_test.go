@@ -3,7 +3,6 @@ package provider_test
 import (
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"gatehouse/storage/postgres"
 	"gatehouse/storage/postgres/postgrestest"
 	"gatehouse/storage/sqlite"
+	"gatehouse/storage/sqlite/sqlitetest"
 )
 
 // The cost model of the design: statements on a request's path, except BEGIN and COMMIT. The servers here run no background jobs, and their clock stands
@@ -64,7 +64,7 @@ func onCountedStores(t *testing.T, test func(s *server, c *tracer, b *browser), 
 			s := &server{T: t, Log: &webtest.Log{}, Clock: &webtest.Clock{}, Idle: true}
 			var err error
 			if backend == "sqlite" {
-				s.Store, err = sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "gatehouse.db"), Options: options, AutoMigrate: true, Trace: c.trace})
+				s.Store, err = sqlite.Open(t.Context(), sqlite.Options{Path: sqlitetest.Migrated(t), Options: options, AutoMigrate: true, Trace: c.trace})
 			} else {
 				s.Store, err = postgres.Open(t.Context(), postgres.Options{URL: postgrestest.StartMigrated(t), Options: options, AutoMigrate: true, Trace: c.trace})
 			}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +27,7 @@ import (
 	"gatehouse/storage/postgres"
 	"gatehouse/storage/postgres/postgrestest"
 	"gatehouse/storage/sqlite"
+	"gatehouse/storage/sqlite/sqlitetest"
 	"gatehouse/templates"
 )
 
@@ -91,7 +91,7 @@ func (s *server) openStore(name string) {
 		s.store = db
 		return
 	}
-	db, err := sqlite.Open(s.Context(), sqlite.Options{Path: filepath.Join(s.TempDir(), "gatehouse.db"), Options: o, AutoMigrate: true})
+	db, err := sqlite.Open(s.Context(), sqlite.Options{Path: sqlitetest.Migrated(s), Options: o, AutoMigrate: true})
 	s.must(err)
 	s.Cleanup(func() { _ = db.Close() })
 	s.store = db

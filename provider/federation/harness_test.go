@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +31,7 @@ import (
 	"gatehouse/storage/postgres"
 	"gatehouse/storage/postgres/postgrestest"
 	"gatehouse/storage/sqlite"
+	"gatehouse/storage/sqlite/sqlitetest"
 )
 
 // Flow tests walk a browser through a whole server, a provider that it trusts, and a relying party that verifies what comes out.
@@ -59,7 +59,7 @@ type gatehouse struct {
 var backends = map[string]func(t *testing.T, o storage.Options) storage.Store{
 	"memory": func(_ *testing.T, o storage.Options) storage.Store { return memory.New(o) },
 	"sqlite": func(t *testing.T, o storage.Options) storage.Store {
-		return opened(t)(sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "gatehouse.db"), Options: o, AutoMigrate: true}))
+		return opened(t)(sqlite.Open(t.Context(), sqlite.Options{Path: sqlitetest.Migrated(t), Options: o, AutoMigrate: true}))
 	},
 	"postgres": func(t *testing.T, o storage.Options) storage.Store {
 		s, err := postgres.Open(t.Context(), postgres.Options{URL: postgrestest.StartMigrated(t), Options: o, AutoMigrate: true})

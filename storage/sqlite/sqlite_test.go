@@ -1,11 +1,11 @@
 package sqlite_test
 
 import (
-	"path/filepath"
 	"testing"
 
 	"gatehouse/storage"
 	"gatehouse/storage/sqlite"
+	"gatehouse/storage/sqlite/sqlitetest"
 	"gatehouse/storage/sqlstore"
 	"gatehouse/storage/storagetest"
 )
@@ -13,7 +13,7 @@ import (
 func open(t testing.TB, o sqlite.Options) *sqlstore.Store {
 	t.Helper()
 	if o.Path == "" {
-		o.Path, o.AutoMigrate = filepath.Join(t.TempDir(), "gatehouse.db"), true
+		o.Path, o.AutoMigrate = sqlitetest.Migrated(t), true
 	}
 	s, err := sqlite.Open(t.Context(), o)
 	if err != nil {
@@ -36,7 +36,7 @@ func TestContract(t *testing.T) {
 // Two handles on one file are what a server and the command line beside it have.
 func TestContractShared(t *testing.T) {
 	storagetest.RunShared(t, func(t *testing.T, o storage.Options) (a, b storage.Store) {
-		path := filepath.Join(t.TempDir(), "gatehouse.db")
+		path := sqlitetest.Migrated(t)
 		return open(t, sqlite.Options{Options: o, Path: path, AutoMigrate: true}), open(t, sqlite.Options{Options: o, Path: path})
 	})
 }

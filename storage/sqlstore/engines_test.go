@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"gatehouse/storage/postgres"
 	"gatehouse/storage/postgres/postgrestest"
 	"gatehouse/storage/sqlite"
+	"gatehouse/storage/sqlite/sqlitetest"
 	"gatehouse/storage/sqlstore"
 )
 
@@ -60,7 +60,7 @@ func onEngines(t *testing.T, test func(*testing.T, *engine)) {
 
 func openSQLite(t testing.TB) *engine {
 	t.Helper()
-	e, path := new(engine), filepath.Join(t.TempDir(), "x.db")
+	e, path := new(engine), sqlitetest.Migrated(t)
 	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, AutoMigrate: true, Trace: e.trace})
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func explainSQLite(t testing.TB, db *sql.DB, text string) string {
 
 func openPostgres(t testing.TB) *engine {
 	t.Helper()
-	e, url := new(engine), postgrestest.Start(t)
+	e, url := new(engine), postgrestest.StartMigrated(t)
 	s, err := postgres.Open(t.Context(), postgres.Options{URL: url, AutoMigrate: true, Trace: e.trace})
 	if err != nil {
 		t.Fatal(err)
