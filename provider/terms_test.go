@@ -228,6 +228,26 @@ func TestTermsAcceptedTwiceAreAcceptedOnce(t *testing.T) {
 	}, quickKeys, withTerms)
 }
 
+// One tab is about to store what the other stores first.
+func TestTermsAcceptedAtTheSameMomentAreToldOfOnce(t *testing.T) {
+	m := correspond(t, "memory", withTerms)
+	m.client()
+	subject := m.user("ada@example.com")
+	b := m.browser("ada@example.com")
+	p := b.askedForTerms(nil)
+	var first *storage.User
+	m.before("UpdateUser", func() {
+		m.wants(b.accepts(p), http.StatusSeeOther)
+		first = m.account("ada@example.com")
+		m.Clock.Advance(time.Second)
+	})
+	p = m.wants(b.accepts(p), http.StatusSeeOther)
+	if u := m.account("ada@example.com"); m.timesAccepted(subject) != 1 || !u.TermsAccepted.Equal(first.TermsAccepted) {
+		t.Errorf("%d lines in the history, accepted at %v and %v", m.timesAccepted(subject), first.TermsAccepted, u.TermsAccepted)
+	}
+	b.codeFrom(m.at(p))
+}
+
 func TestAccountPageIsNeverBehindTheTerms(t *testing.T) {
 	m := correspond(t, "memory", withTerms)
 	m.client()
