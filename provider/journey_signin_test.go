@@ -84,6 +84,39 @@ func TestJourneysOfASignIn(t *testing.T) {
 			j.Clock.Advance(7 * time.Hour)
 			j.to("/account", "#login")
 		}},
+		"terms that changed, not now and then accepted": {changes: []func(*provider.Options){withTerms}, walk: func(j *trip) {
+			subject := j.user("ada@example.com", accepted("2025-12"))
+			j.fromApp()
+			j.signIn("ada@example.com", password)
+			j.see("#terms")
+			j.b.Says("have changed", "Shop", "ada@example.com")
+			j.press(`#languages a[hreflang="de"]`)
+			j.see("#terms")
+			j.b.Says("haben sich geändert", "Jetzt nicht")
+			j.press(`#languages a[hreflang="en"]`)
+			j.see("#terms")
+			j.press("#to-account")
+			j.see("#overview")
+			j.to("/account/data", "#delete-account")
+			j.fromApp()
+			j.see("#terms")
+			j.b.Click("decline")
+			j.v.arrive(j.b, "refused: access_denied")
+			if u := j.account("ada@example.com"); u.TermsVersion != "2025-12" {
+				j.Errorf("terms %q", u.TermsVersion)
+			}
+			j.fromApp()
+			j.see("#terms")
+			j.press("#accept")
+			j.arrives(subject)
+			if u := j.account("ada@example.com"); u.TermsVersion != "2026-01" {
+				j.Errorf("terms %q", u.TermsVersion)
+			}
+			j.to("/account/activity", "#history")
+			j.b.Says("Terms accepted", "2026-01")
+			j.fromApp()
+			j.arrives(subject)
+		}},
 		"two people in one browser": {walk: func(j *trip) {
 			ada := j.user("ada@example.com")
 			eve := j.user("eve@example.com", func(u *storage.User) { u.Claims = map[string]any{"name": "Eve Example"} })

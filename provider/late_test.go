@@ -115,7 +115,7 @@ func TestRow27OnlyTheBrowserThatBeganARequestBeginsItAnew(t *testing.T) {
 	own := thief.signInForm(s.authorizeURL(nil))
 	s.advance(45 * time.Minute)
 	id := form.Request.URL.Query().Get("interaction")
-	for _, path := range []string{"/login", "/consent", "/oauth2/authorize"} {
+	for _, path := range []string{"/login", "/consent", "/terms", "/oauth2/authorize"} {
 		if p := thief.follow(thief.get(s.URL + path + "?interaction=" + id)); p.StatusCode != http.StatusForbidden {
 			t.Errorf("GET %s of another browser: %d", path, p.StatusCode)
 		}

@@ -110,7 +110,7 @@ type Mail struct {
 type SignUp struct {
 	Mode         string // see package client; a client may have its own
 	Name         string // whether people are asked for one: off, optional or required; empty: optional
-	TermsVersion string // what people accept; empty: nothing
+	TermsVersion string // what people accept, with a new account or on the way to an app; empty: nothing
 }
 
 // KeyPolicy says which signing keys exist and which algorithm signs what.

@@ -11,6 +11,7 @@ import (
 	"gatehouse/provider/login"
 	"gatehouse/provider/ratelimit"
 	"gatehouse/provider/signin"
+	"gatehouse/provider/signup"
 	"gatehouse/provider/web"
 	"gatehouse/storage"
 	"gatehouse/templates"
@@ -27,7 +28,7 @@ func (p *Provider) features() []web.Feature {
 			Engine: p.engine, Keys: p.keys, Sessions: p.sessions, Flows: p.flows, Store: p.store, Limiter: inProcess, Limits: o.Limits.endpoint(),
 			Audit: p.audit, Log: o.Log, Now: o.Now, Registration: p.registration(), Uses: p.uses, ShowRegistered: o.Playground != nil, SessionManagement: o.SessionManagement,
 			ACRValues: p.acrValues(), StepUp: p.signIn.Policy.Enabled(), FactorDue: p.signIn.Due,
-			SignUp: p.signUpOffered() && o.SignUp.Mode == client.SignUpOpen,
+			SignUp: p.signUpOffered() && o.SignUp.Mode == client.SignUpOpen, TermsVersion: o.SignUp.TermsVersion,
 		}),
 		p.logout,
 		p.upstreams,
@@ -40,6 +41,9 @@ func (p *Provider) features() []web.Feature {
 			Upstreams: p.upstreams, NoPassword: o.NoPassword, SignIn: p.signIn, Factors: p.factors, Remember: o.Remember > 0,
 			IdentifierFirst: o.IdentifierFirst && !o.NoPassword,
 			Elsewhere:       login.Elsewhere{SignUp: p.signUpOpen(), Recovery: p.mail.On() && !o.NoPassword, MailLink: p.mail.On() && o.MagicLink},
+		}),
+		signup.NewTerms(signup.TermsOptions{
+			Version: o.SignUp.TermsVersion, NoDelete: o.Account.NoDelete, Users: p.store, Sessions: p.sessions, Flows: p.flows, Clients: p.engine, Activity: p.activity, Audit: p.audit, Now: o.Now,
 		}),
 		consent.New(consent.Options{Flows: p.flows, Sessions: p.sessions, Clients: p.engine, Consents: p.store, Describe: templates.DescribeScope, Audit: p.audit}),
 		p.account(inProcess, shared, post),

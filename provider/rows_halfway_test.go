@@ -33,7 +33,7 @@ var ownPages = []string{
 
 // Row 156: with the password alone no page opens and no form does anything, with the token that the half sign-in's own page has.
 func TestRow156HalfASignInReadsAndActsNowhere(t *testing.T) {
-	s := strong(t, "memory", func(o *provider.Options) { o.Limits.Interactions = ratelimit.Limit{} })
+	s := strong(t, "memory", withTerms, func(o *provider.Options) { o.Limits.Interactions = ratelimit.Limit{} })
 	subject := s.user("ada@example.com")
 	s.app(subject)
 	b := s.browser("ada@example.com")
@@ -54,10 +54,10 @@ func TestRow156HalfASignInReadsAndActsNowhere(t *testing.T) {
 			t.Errorf("POST %s: %d %s %s", path, got.StatusCode, to, cut(got.Body))
 		}
 	}
-	for _, decision := range []string{"allow", "deny"} {
-		got := b.post(s.URL+"/consent", url.Values{"csrf": fields["csrf"], "interaction": fields["interaction"], "decision": {decision}})
+	for _, c := range [][2]string{{"/consent", "allow"}, {"/consent", "deny"}, {"/terms", "accept"}, {"/terms", "decline"}} {
+		got := b.post(s.URL+c[0], url.Values{"csrf": fields["csrf"], "interaction": fields["interaction"], "decision": {c[1]}, "version": {"2026-01"}})
 		if to := got.Header.Get("Location"); got.StatusCode < 400 && !strings.Contains(to, "/oauth2/authorize?interaction=") || strings.Contains(to, "code=") {
-			t.Errorf("consent: %d %s", got.StatusCode, to)
+			t.Errorf("%s: %d %s", c[0], got.StatusCode, to)
 		}
 	}
 	if got := s.at(b.get(s.URL + "/oauth2/authorize?interaction=" + fields.Get("interaction"))); !strings.Contains(got, "/login") {

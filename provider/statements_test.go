@@ -72,9 +72,9 @@ func onCountedStores(t *testing.T, test func(s *server, c *tracer, b *browser), 
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { s.Store.Close() })
-			s.boot(everything, func(o *provider.Options) { o.Now = frozen })
+			s.boot(everything, withTerms, func(o *provider.Options) { o.Now = frozen })
 			s.client(changes...)
-			s.user("ada@example.com")
+			s.user("ada@example.com", accepted("2026-01"))
 			b := s.browser("ada@example.com")
 			s.redeem(b.code(nil)) // fills the copies of the client
 			test(s, c, b)
@@ -199,7 +199,7 @@ func TestJunkTokensCostNoStatement(t *testing.T) {
 // A first sign-in: the request is saved, the form shown, the password tried, the consent asked and stored, the code issued.
 func TestSignInStatements(t *testing.T) {
 	onCountedStores(t, func(s *server, c *tracer, _ *browser) {
-		s.user("bob@example.com")
+		s.user("bob@example.com", accepted("2026-01"))
 		b := s.browser("bob@example.com")
 		var p page
 		follow := func() {

@@ -44,6 +44,12 @@ func TestFormsKeepTheirContract(t *testing.T) {
 			controls: []control{{"allow", "button", "consent", "decision", "allow", "submit"}, {"deny", "button", "consent", "decision", "deny", "submit"}},
 		},
 		{
+			page: Terms{Client: client, Interaction: "i-1", Version: "2026-07"},
+			form: "terms", action: "/x/terms",
+			fields:   map[string]string{"csrf": "csrf-token-value", "interaction": "i-1", "version": "2026-07"},
+			controls: []control{{"accept", "button", "terms", "decision", "accept", "submit"}, {"decline", "button", "terms", "decision", "decline", "submit"}},
+		},
+		{
 			page: account(),
 			form: "logout", action: "/x/account/sign-out",
 			fields:   map[string]string{"csrf": "csrf-token-value"},

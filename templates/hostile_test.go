@@ -92,6 +92,7 @@ func hostilePages(value string) []Page {
 	var link LinkAccount
 	var create SignUp
 	var confirmed SignUpConfirm
+	var terms Terms
 	var ask AskLink
 	var reset Reset
 	var press Press
@@ -101,7 +102,7 @@ func hostilePages(value string) []Page {
 	var enrol Enrol
 	var fresh RecoveryCodes
 	for _, p := range []any{&login, &consent, &failure, &redirect, &home, &post, &done, &between, &confirm, &again, &out, &leaving, &problem, &link, &accounts, &factor, &enrol, &fresh, &create, &confirmed, &ask, &reset, &press, &told,
-		&profile, &passkey, &security, &password, &authenticator, &codes, &sessions, &activity, &apps, &data} {
+		&terms, &profile, &passkey, &security, &password, &authenticator, &codes, &sessions, &activity, &apps, &data} {
 		fill(reflect.ValueOf(p).Elem(), value)
 	}
 	target := template.URL("https://rp.example/cb?x=" + value)
@@ -110,7 +111,7 @@ func hostilePages(value string) []Page {
 	}
 	post.Action, between.URL, out.Next, leaving.Next, out.Frames[0].URL, leaving.Frames[0].URL = target, target, target, target, target, target
 	return []Page{login, consent, failure, redirect, home, post, SignedOut{}, done, between, confirm, again, out, leaving, problem, link, accounts, factor, enrol, fresh, create, confirmed, ask, reset, press, told, usable(login),
-		profile, passkey, security, usable(security), password, authenticator, codes, sessions, activity, apps, data}
+		terms, profile, passkey, security, usable(security), password, authenticator, codes, sessions, activity, apps, data}
 }
 
 // usable is a hostile page whose providers are not down: those that are have no form.

@@ -68,7 +68,7 @@ func (o overlay) ReadDir(name string) ([]fs.DirEntry, error) {
 var every = []Page{
 	Account{}, AccountActivity{}, AccountApps{}, AccountAuthenticator{}, AccountCodes{}, AccountData{}, AccountPasskey{}, AccountPassword{}, AccountProfile{}, AccountSecurity{}, AccountSessions{},
 	Accounts{}, AskLink{}, CheckSession{}, Consent{}, Done{}, Enrol{}, Error{}, Factor{}, FormPost{}, Interstitial{}, LinkAccount{}, Login{}, LogoutConfirm{}, LogoutReturn{}, RedirectMismatch{}, RecoveryCodes{},
-	Press{}, Reset{}, SignUp{}, SignUpConfirm{}, SignedOut{}, SigningOut{}, Told{}, UpstreamProblem{},
+	Press{}, Reset{}, SignUp{}, SignUpConfirm{}, SignedOut{}, SigningOut{}, Terms{}, Told{}, UpstreamProblem{},
 }
 
 // try shows every page in every language without content, which finds what parsing does not: fields that are not there and values in places where they cannot be made safe.

@@ -40,6 +40,24 @@ func (SignUpConfirm) Title() Text      { return Say("signup.confirm_title") }
 // Failed tells whether the password was not right.
 func (s SignUpConfirm) Failed() bool { return !s.Error.Empty() }
 
+// Terms asks somebody who is signed in to accept Brand.TermsURL before the request goes on. Form id terms posts decision (accept or decline, the ids of its two buttons), version, interaction and csrf to
+// {Base}/terms.
+type Terms struct {
+	Client      ClientView
+	Account     string // who is signed in
+	Interaction string
+	Version     string // what the page shows; it comes back with the form
+	// Again tells that the person accepted an earlier version.
+	Again bool
+	// Newer tells that the form was of another version than the one that is in force.
+	Newer bool
+	// DeleteOffered tells that people can delete their own accounts.
+	DeleteOffered bool
+}
+
+func (Terms) Template() string { return "terms" }
+func (Terms) Title() Text      { return Say("terms.title") }
+
 // AskLink asks whom a link shall be mailed to. Form id recovery posts username, interaction and csrf to {Base}/recovery, or form id mail-link to {Base}/login/mail; the
 // button is send.
 type AskLink struct {

@@ -15,6 +15,11 @@ func peopleExamples() []example {
 	add("signup-email", SignUp{Client: &long, Interaction: "i-1", Email: "a@x,b@y", Wrong: "email", Error: Say("signup.bad_email"), Hint: hint})
 	add("signup-password", SignUp{Interaction: "i-1", Email: longEmail, AskName: true, Name: "Mira", Terms: true, Accepted: true, Wrong: "password", Error: PasswordFault("short", 7, 15), Hint: hint})
 	add("signup-terms", SignUp{Interaction: "i-1", Email: longEmail, Terms: true, Wrong: "terms", Error: Say("signup.need_terms"), Hint: hint})
+	add("terms", Terms{Client: client, Account: "mira@northwind.example", Interaction: "i-1", Version: "2026-07", Again: true, DeleteOffered: true})
+	add("terms-first", Terms{Client: client, Account: "mira", Interaction: "i-1", Version: "2026-07"})
+	harbour := plainLayout()
+	harbour.Brand.Name = long.Name
+	list = append(list, example{"terms-newer", Terms{Client: long, Account: longEmail, Interaction: "i-1", Version: "2026-08", Again: true, Newer: true, DeleteOffered: true}, harbour})
 	add("signupconfirm", SignUpConfirm{Token: token, Email: "mira@northwind.example"})
 	add("signupconfirm-ask", SignUpConfirm{Token: token, Email: longEmail, Ask: true, Error: Say("signup.wrong_password")})
 	add("asklink", AskLink{Interaction: "i-1", Name: "mira"})

@@ -147,6 +147,8 @@ func (e *Endpoints) proceed(w http.ResponseWriter, r *http.Request, req *request
 		return e.pause(w, r, req, flow, "/login")
 	case outcome.Step == interaction.StepSignUp:
 		return e.pause(w, r, req, flow, "/signup")
+	case outcome.Step == interaction.StepTerms:
+		return e.pause(w, r, req, flow, "/terms")
 	case outcome.Step == interaction.StepConsent:
 		return e.pause(w, r, req, flow, "/consent")
 	}
@@ -196,6 +198,7 @@ func (e *Endpoints) state(ctx context.Context, req *request.Authorize, current *
 		return state, err
 	}
 	state.Session, state.ACR = current.Session, current.Session.ACR
+	state.TermsDue = e.TermsVersion != "" && current.User.TermsVersion != e.TermsVersion // the user came with the session: no read of its own
 	if flow != nil {
 		state.ConsentProof = flow.Proofs[interaction.ProofConsent] == current.Session.Subject
 	}

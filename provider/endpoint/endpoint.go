@@ -56,6 +56,8 @@ type Options struct {
 	StepUp bool
 	// FactorDue tells whether policy wants a second factor that the session lacks; nil: never.
 	FactorDue func(ctx context.Context, c *storage.Client, s *storage.Session) (bool, error)
+	// TermsVersion is what people must have accepted; empty asks for nothing.
+	TermsVersion string
 	// SignUp announces that prompt=create works for every client that does not say otherwise.
 	SignUp bool
 	// ACRValues are the acr values that second factors and sign-ins at other providers may give, beside "1".

@@ -16,7 +16,7 @@ const (
 )
 
 // Checks are the policy, in order: is the user of this interaction still active, is an account to be made first, who is there, was it proven recently enough, is it the right person, was it
-// proven well enough, and is it allowed. Every check after that of the session may rely on a session.
+// proven well enough, are the terms of this server accepted, and is it allowed. Every check after that of the session may rely on a session.
 var Checks = []Check{
 	{"user", "", "access_denied", "The user who signed in for this request is no longer active.", pinnedGone},
 	{"create", StepSignUp, "interaction_required", "The request asks for a new account.", createPrompted},
@@ -30,6 +30,7 @@ var Checks = []Check{
 	{"factor nowhere", "", "unmet_authentication_requirements", "The client asks for a second factor, and there is none here.", func(s *State) bool { return s.FactorDue && s.FactorNowhere }},
 	{factorDue, StepLogin, "interaction_required", "The client, or the server, asks for a second factor, and the user signed in without one.", func(s *State) bool { return s.FactorDue }},
 	{"acr", "", "unmet_authentication_requirements", "None of the essential acr values can be reached here.", acrUnmet},
+	{"terms", StepTerms, "interaction_required", "The user has not accepted the terms that are in force here.", func(s *State) bool { return s.TermsDue }},
 	{"consent asked", StepConsent, "consent_required", "The user must be asked every time by this request or client.", consentPrompted},
 	{"consent offline", StepConsent, "consent_required", "The user has not allowed this client access while they are away.", consentMissingOffline},
 	{"consent", StepConsent, "consent_required", "The user has not allowed this request yet.", consentMissing},

@@ -38,6 +38,8 @@ type State struct {
 	FactorDue bool
 	// FactorNowhere tells that there is no kind of second factor, so that one which is due cannot be shown.
 	FactorNowhere bool
+	// TermsDue tells that the session's user has not accepted the terms that are in force here.
+	TermsDue bool
 	// ReachableACR are the values that a sign-in elsewhere may give, beyond that of the sign-in page itself.
 	ReachableACR []string
 	// Offline tells that offline_access is asked for.
@@ -52,6 +54,7 @@ const (
 	StepLogin   Step = "login"
 	StepConsent Step = "consent"
 	StepSignUp  Step = "signup"
+	StepTerms   Step = "terms"
 )
 
 // Outcome is what happens next. With neither Step nor Error the request may be granted.

@@ -41,6 +41,7 @@ func noConsent(s *State)                 { s.Consented = false }
 func proof(s *State)                     { s.ConsentProof = true }
 func alwaysAsk(s *State)                 { s.AlwaysAsk = true }
 func firstParty(s *State)                { s.FirstParty = true }
+func termsDue(s *State)                  { s.TermsDue = true }
 func offline(s *State)                   { s.Offline = true }
 func acr(values ...string) func(*State)  { return func(s *State) { s.EssentialACR = values } }
 
@@ -104,6 +105,19 @@ func TestDecide(t *testing.T) {
 		"R29 always ask although remembered":      {signedIn(alwaysAsk), consent},
 		"R29 always ask, allowed now":             {signedIn(alwaysAsk, proof), granted},
 		"RFC 8252 8.6 always ask and first-party": {signedIn(alwaysAsk, firstParty), consent},
+
+		"terms before consent":                   {signedIn(termsDue, noConsent), Outcome{Step: StepTerms}},
+		"terms although remembered":              {signedIn(termsDue), Outcome{Step: StepTerms}},
+		"terms although allowed now":             {signedIn(termsDue, noConsent, proof), Outcome{Step: StepTerms}},
+		"terms of a client that always asks":     {signedIn(termsDue, alwaysAsk), Outcome{Step: StepTerms}},
+		"terms of a first-party client":          {signedIn(termsDue, firstParty), Outcome{Step: StepTerms}},
+		"terms, none":                            {signedIn(termsDue, prompt("none")), failed("interaction_required")},
+		"terms before consent, none":             {signedIn(termsDue, noConsent, prompt("none")), failed("interaction_required")},
+		"sign in before the terms":               {signedIn(anonymous, termsDue), login},
+		"sign in anew before the terms":          {signedIn(termsDue, prompt("login")), login},
+		"a second factor before the terms":       {signedIn(termsDue, func(s *State) { s.FactorDue = true }), login},
+		"essential acr unmet, terms due":         {signedIn(termsDue, acr("2")), failed("unmet_authentication_requirements")},
+		"terms due, the pinned subject is other": {signedIn(termsDue, begun(time.Minute, later), pinned("bob")), login},
 
 		"A16 max_age not reached":              {signedIn(maxAge(3601)), granted},
 		"A16 max_age reached, not exceeded":    {signedIn(maxAge(3600)), granted},

@@ -85,7 +85,7 @@ func pathError(method, path string, err error) error {
 	return fmt.Errorf("%s %s: %w", method, path, err)
 }
 
-// Walk goes from start to the client's redirect URI, while the user signs in and consents, and returns the parameters that arrive there. Nothing needs to listen at
+// Walk goes from start to the client's redirect URI, while the user signs in, accepts the terms and consents, and returns the parameters that arrive there. Nothing needs to listen at
 // redirectURI.
 func (b *Browser) Walk(ctx context.Context, user User, start, redirectURI string) (url.Values, error) {
 	a, err := b.Open(ctx, start, nil)

@@ -51,7 +51,7 @@ func (u User) Next(a Answer) (target string, form url.Values, err error) {
 	return to.String(), form, nil
 }
 
-// fill finds the form to fill in: login, consent or logout. Hidden fields stay as they are.
+// fill finds the form to fill in: login, terms, consent or logout. Hidden fields stay as they are.
 func (u User) fill(page []byte) (action string, form url.Values, err error) {
 	root, err := html.ParseWithOptions(bytes.NewReader(page), html.ParseOptionEnableScripting(false))
 	if err != nil {
@@ -66,6 +66,8 @@ func (u User) fill(page []byte) (action string, form url.Values, err error) {
 		case "login":
 			form.Set("username", u.Name)
 			form.Set("password", u.Password)
+		case "terms":
+			form.Set("decision", "accept")
 		case "consent":
 			form.Set("decision", "allow")
 		case "logout":
@@ -74,7 +76,7 @@ func (u User) fill(page []byte) (action string, form url.Values, err error) {
 		}
 		return attribute(node, "action"), form, nil
 	}
-	return "", nil, errors.New("the page has no form with id login, consent or logout")
+	return "", nil, errors.New("the page has no form with id login, terms, consent or logout")
 }
 
 // inputs are the hidden fields of a form and the first of its buttons.

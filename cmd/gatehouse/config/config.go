@@ -140,7 +140,7 @@ type Login struct {
 type SignUp struct {
 	Mode         string `key:"mode"`          // off, open or invite
 	Name         string `key:"name"`          // off, optional or required
-	TermsVersion string `key:"terms_version"` // what people accept; empty: nothing
+	TermsVersion string `key:"terms_version"` // what people accept, with a new account or on the way to an app; empty: nothing
 }
 
 // Factors are the second factors.
