@@ -87,7 +87,10 @@ type view struct {
 }
 
 // Load parses the embedded pages, reads the catalogue and hashes the embedded static files. It fails if a page uses a text that the catalogue lacks.
-func Load() (*Set, error) { return loadFrom(files) }
+func Load() (*Set, error) { return shipped() }
+
+// shipped is the Set of the embedded files: they do not change, so neither does it, and a process with several servers, as tests have, parses them once.
+var shipped = sync.OnceValues(func() (*Set, error) { return loadFrom(files) })
 
 // LoadOver is Load with files of the operator's in place of the embedded ones of the same name: html/NAME.html, mail/NAME, static/NAME and locales/LANGUAGE/NAME.toml, which may be a new language. It fails, with
 // file and line, for a file that is nothing of that and for a page that cannot be shown.
