@@ -46,7 +46,7 @@ mutants: ## breaks the rule behind each line of the checklist and expects its te
 	$(GO) run ./deploy/dev/mutants
 
 screens: deps ## a picture of every page, in docs/screens
-	FONTCONFIG_FILE=$(CURDIR)/deploy/dev/fonts.conf $(GO) test -count=1 -run '^TestScreens$$' ./templates -screens $(CURDIR)/docs/screens
+	TZ=UTC FONTCONFIG_FILE=$(CURDIR)/deploy/dev/fonts.conf $(GO) test -count=1 -run '^TestScreens$$' ./templates -screens $(CURDIR)/docs/screens
 
 clean:
 	rm -rf bin
