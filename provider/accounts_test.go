@@ -1,6 +1,8 @@
 package provider_test
 
 import (
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"gatehouse/provider"
+	"gatehouse/storage"
 )
 
 // subOf tells who the code of a walk is about.
@@ -231,5 +234,41 @@ func TestRow183SignOutFindsWhoWaits(t *testing.T) {
 	b.submit(p, "logout", nil)
 	if rows, err := s.Store.SessionsOf(t.Context(), ada); err != nil || len(rows) != 0 {
 		t.Errorf("ada has %d sessions, %v", len(rows), err)
+	}
+}
+
+// Row 183: a sign-out ends all accounts of the browser. So the apps of each are told, and the end of each is in the audit log, also where nobody was the browser's.
+func TestRow183SignOutTellsTheAppsOfEveryAccount(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		s, b, ada, bob := remembered(t)
+		for _, id := range []string{"adas", "bobs"} {
+			s.client(func(c *storage.Client) { c.ID, c.FrontchannelLogoutURI = id, "https://"+id+".example/out" })
+		}
+		use := func(address, id string) (frame string) {
+			list := b.get(s.at(b.get(s.at(b.get(s.authorizeURL(url.Values{"prompt": {"select_account"}}))))))
+			b.submit(list, "accounts", url.Values{"account": {chosen(t, list, address)}})
+			return "https://" + id + ".example/out?iss=" + url.QueryEscape(s.URL) + "&sid=" + fmt.Sprint(jwtPayload(t, b.tokensOf(id, nil).Str("id_token"))["sid"])
+		}
+		wanted := map[string]string{ada: use("ada@example.com", "adas"), bob: use("bob@example.com", "bobs")}
+		if restarted {
+			b.restart("gth_kept")
+			delete(wanted, bob)
+		}
+		mark := len(s.Log.String())
+		p := b.submit(b.get(s.URL+"/oauth2/logout"), "logout", nil)
+		if got, want := attributes(t, p.Body, "iframe", "src"), slices.Sorted(maps.Values(wanted)); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+			t.Errorf("restarted %t: frames %q, want %q", restarted, got, want)
+		}
+		for subject := range wanted {
+			lines := 0
+			for line := range strings.Lines(s.Log.String()[mark:]) {
+				if strings.Contains(line, `"event":"logout"`) && strings.Contains(line, `"actor":"`+subject+`"`) {
+					lines++
+				}
+			}
+			if lines != 1 {
+				t.Errorf("restarted %t: %d lines for the end of %s", restarted, lines, subject)
+			}
+		}
 	}
 }

@@ -79,3 +79,30 @@ func TestConnectedAppsStatements(t *testing.T) {
 		}
 	})
 }
+
+// Row 50: what was allowed on a page that is still open in another tab is taken back with the rest.
+func TestRow50DisconnectTakesBackAnAnswerThatIsUnderWay(t *testing.T) {
+	for _, backend := range []string{"memory", "sqlite"} {
+		t.Run(backend, func(t *testing.T) {
+			s := start(t, backend, quickKeys)
+			subject := s.user("ada@example.com")
+			s.client()
+			b := s.browser("ada@example.com")
+			question := b.follow(b.submit(b.follow(b.get(s.authorizeURL(nil))), "login", adasPassword))
+			answered := b.submit(question, "consent", url.Values{"decision": {"allow"}})
+			if answered.StatusCode != http.StatusSeeOther || !s.hasConsent(subject) {
+				t.Fatalf("%d: nothing was allowed", answered.StatusCode)
+			}
+			_, fields := readForm(t, b.get(s.URL+"/account").Body, "logout")
+			if p := b.post(s.URL+"/account/disconnect", with(fields, "client_id", "app")); p.StatusCode != http.StatusSeeOther {
+				t.Fatalf("disconnecting: %d", p.StatusCode)
+			}
+			if p := b.follow(b.get(s.at(answered))); !hasForm(p.Body, "consent") {
+				t.Errorf("the app has access again, and nobody was asked: %d to %q", p.StatusCode, p.Header.Get("Location"))
+			}
+			if s.hasConsent(subject) {
+				t.Error("the consent is back")
+			}
+		})
+	}
+}

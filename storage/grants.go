@@ -28,7 +28,7 @@ type LiveToken struct {
 type GrantStore interface {
 	// GrantsOf returns what clients have of a user, in order of client id: every client with a row, from one read. Live is a token that is neither
 	// consumed nor expired, whose grant has not ended and that no revocation names, even one that came before its row, and whose session, if it has one,
-	// is not past Absolute. Codes are no access, and JWTs have no row. A missing user has none, nor has the empty subject. Of more than MaxGrants
+	// is not past Absolute. Of a family no refresh token is live but the newest, as an exchange makes one of one. Codes are no access, and JWTs have no row. A missing user has none, nor has the empty subject. Of more than MaxGrants
 	// rows those go first that are not the only one of their client, then clients without a live one, of these and of the others those used longest ago.
 	//
 	// What was written before the call is seen. An exchange or a revocation at the same time is seen whole or not at all: a family that rotates is never

@@ -248,6 +248,23 @@ func TestRow144PendingAddressIsShownAndCanBeCancelled(t *testing.T) {
 	pending("over", "")
 }
 
+// Whoever cancels on a page that is older than the change is told that it has happened.
+func TestCancelledTooLateIsNotToldToBeCancelled(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	b.Submit(b.Get(base+"/account/profile"), "email", url.Values{"email": {"New@shop.example"}})
+	page := b.Get(base + "/account/profile")
+	_, err := s.store.UpdateUser(t.Context(), "alice", func(u *storage.User) error {
+		u.Email, u.EmailKey = "New@shop.example", "new@shop.example"
+		return nil
+	})
+	s.must(err)
+	done := b.Get(b.Submit(page, "email-cancel", nil).Location()).Text("done")
+	if strings.Contains(done, "changes nothing") || !strings.Contains(done, "The link was opened before") {
+		t.Errorf("it says %q", done)
+	}
+}
+
 func TestRow148UnusableAddressesAreRefused(t *testing.T) {
 	s := start(t)
 	b := s.signedIn("alice")

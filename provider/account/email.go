@@ -1,6 +1,7 @@
 package account
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -36,10 +37,21 @@ func (a *Account) changeEmail(w http.ResponseWriter, r *http.Request, c *session
 	return back(w, r, interaction.ReturnProfile, "email_sent")
 }
 
-// cancelEmail makes the link worthless that would give the account another address. Without such a link, or with one that was opened at the same moment, it changes nothing.
+// cancelEmail makes the link worthless that would give the account another address. Without such a link it changes nothing; whether the address of the page is the account's by then is looked at afterwards,
+// because the link may have been opened since the page was, also at the same moment.
 func (a *Account) cancelEmail(w http.ResponseWriter, r *http.Request, c *session.Current) error {
 	if err := a.Store.RevokeTickets(r.Context(), c.Session.Subject, storage.TicketEmail); err != nil {
 		return fmt.Errorf("cancel change of address: %w", err)
+	}
+	now, err := a.Store.User(r.Context(), c.Session.Subject)
+	if errors.Is(err, storage.ErrNotFound) {
+		return web.NotFound()
+	}
+	if err != nil {
+		return fmt.Errorf("read user: %w", err)
+	}
+	if _, key, err := credential.Address(r.PostFormValue("email")); err == nil && key == now.EmailKey {
+		return back(w, r, interaction.ReturnProfile, "email_too_late")
 	}
 	return back(w, r, interaction.ReturnProfile, "email_cancelled")
 }

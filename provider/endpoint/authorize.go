@@ -179,7 +179,7 @@ func issued(req *request.Authorize) string {
 	return "token.issued"
 }
 
-// state gathers what the interaction policy decides on: one read for the consent, the session was read before.
+// state gathers what the interaction policy decides on: one read for the consent, the session was read before. That somebody answered the question of this request counts as long as the consent is there.
 func (e *Endpoints) state(ctx context.Context, req *request.Authorize, current *session.Current, flow *storage.Interaction) (interaction.State, error) {
 	state := interaction.State{
 		Now: e.Now(), Prompt: req.Prompt, MaxAge: req.MaxAge, HintSubjects: req.HintSubjects, FirstParty: req.Client.FirstParty,
@@ -198,17 +198,21 @@ func (e *Endpoints) state(ctx context.Context, req *request.Authorize, current *
 		return state, err
 	}
 	state.Session, state.ACR = current.Session, current.Session.ACR
+<<<<<<< HEAD
 	state.TermsDue = e.TermsVersion != "" && current.User.TermsVersion != e.TermsVersion // the user came with the session: no read of its own
 	if flow != nil {
 		state.ConsentProof = flow.Proofs[interaction.ProofConsent] == current.Session.Subject
 	}
+=======
+>>>>>>> p-review
 	if e.FactorDue != nil {
 		var err error
 		if state.FactorDue, err = e.FactorDue(ctx, req.Client, current.Session); err != nil {
 			return state, err
 		}
 	}
-	if req.Client.FirstParty {
+	answered := flow != nil && flow.Proofs[interaction.ProofConsent] == current.Session.Subject
+	if req.Client.FirstParty && !answered {
 		return state, nil
 	}
 	consent, err := e.Store.Consent(ctx, current.Session.Subject, req.Client.ID)
@@ -219,6 +223,7 @@ func (e *Endpoints) state(ctx context.Context, req *request.Authorize, current *
 		return state, fmt.Errorf("read consent: %w", err)
 	}
 	state.Consented = covers(consent.Scopes, req.Asked()) && covers(consent.Resources, req.Resources)
+	state.ConsentProof = answered && state.Consented // what was allowed is stored first: without that it was taken back since (security row 50)
 	return state, nil
 }
 

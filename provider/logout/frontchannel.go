@@ -5,6 +5,7 @@ package logout
 import (
 	"context"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -20,23 +21,34 @@ import (
 // maxFrames bounds the frames of one page, and with them the length of its policy.
 const maxFrames = 30
 
-// parties are the clients of a session that has ended.
+// parties are the clients of the sessions that have ended.
 type parties struct {
-	told, silent []string // names of those that are told, and of those that want to hear nothing
+	told, silent []string        // names of those that are told, and of those that want to hear nothing
+	named        map[string]bool // which are in one of the lists: two accounts may have used one app
 	frames       []templates.Frame
 	origins      []string // of the frames
 }
 
-// toTell sorts the clients of a session by how they learn of its end.
-func (l *Logout) toTell(ctx context.Context, ended *session.Ended) (*parties, error) {
-	p := &parties{}
+// toTell sorts the clients of the sessions by how they learn of the end.
+func (l *Logout) toTell(ctx context.Context, ended []*session.Ended) (*parties, error) {
+	p := &parties{named: map[string]bool{}}
+	for _, one := range ended {
+		if err := l.sort(ctx, p, one); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// sort adds the clients of one session.
+func (l *Logout) sort(ctx context.Context, p *parties, ended *session.Ended) error {
 	for _, id := range ended.Clients {
 		c, err := l.Engine.Client(ctx, id)
 		if errors.Is(err, storage.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		name, told := labelOf(c), c.BackchannelLogoutURI != ""
 		if origin := originOf(c.FrontchannelLogoutURI); origin != "" && len(p.frames) < maxFrames {
@@ -46,13 +58,16 @@ func (l *Logout) toTell(ctx context.Context, ended *session.Ended) (*parties, er
 				p.origins = append(p.origins, origin)
 			}
 		}
-		if told {
-			p.told = append(p.told, name)
-		} else {
-			p.silent = append(p.silent, name)
+		if key := fmt.Sprint(told, id); !p.named[key] {
+			p.named[key] = true
+			if told {
+				p.told = append(p.told, name)
+			} else {
+				p.silent = append(p.silent, name)
+			}
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // frameURL is a client's logout URI with iss and sid (section 3), always both: a client that needs neither ignores them.

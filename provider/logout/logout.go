@@ -187,7 +187,7 @@ func (l *Logout) ask(w http.ResponseWriter, r *http.Request, a *ask, signedIn []
 	return web.RenderForm(w, r, http.StatusOK, page)
 }
 
-// end ends the session of the request, if there is one, and shows or sends the browser what follows.
+// end ends the sessions of the browser, if there are any, and shows or sends it what follows.
 func (l *Logout) end(w http.ResponseWriter, r *http.Request, a *ask) error {
 	token, err := l.upstreamToken(r)
 	if err != nil {
@@ -197,22 +197,24 @@ func (l *Logout) end(w http.ResponseWriter, r *http.Request, a *ask) error {
 	if err != nil {
 		return err
 	}
-	if ended == nil {
+	if len(ended) == 0 {
 		return l.nothingToEnd(w, r, a)
 	}
-	event := audit.Event{Name: "logout", Actor: ended.Session.Subject, SessionHash: web.Hash(ended.Session.ID), Result: "ok"}
-	if a.client != nil {
-		event.Client = a.client.ID
+	for _, one := range ended {
+		event := audit.Event{Name: "logout", Actor: one.Session.Subject, SessionHash: web.Hash(one.Session.ID), Result: "ok"}
+		if a.client != nil {
+			event.Client = a.client.ID
+		}
+		l.Audit.Record(r.Context(), event)
 	}
-	l.Audit.Record(r.Context(), event)
 	web.Annotate(r, "outcome", "ended")
 	told, err := l.toTell(r.Context(), ended)
 	if err != nil {
 		// The session is over, whatever else fails: say so.
-		web.Annotate(r, "cause", fmt.Errorf("list the apps of the session: %w", err))
+		web.Annotate(r, "cause", fmt.Errorf("list the apps of the sessions: %w", err))
 		told = &parties{}
 	}
-	l.alsoUpstream(w, r, a, ended, token)
+	l.alsoUpstream(w, r, a, ended[0], token)
 	return l.leave(w, r, a, told)
 }
 
@@ -232,7 +234,7 @@ func (l *Logout) upstreamToken(r *http.Request) ([]byte, error) {
 	return token, nil
 }
 
-// alsoUpstream sends the browser by way of the provider. Our session is over by now, whatever the provider says.
+// alsoUpstream sends the browser by way of the provider that its own session came by, of which token is. Our session is over by now, whatever the provider says.
 func (l *Logout) alsoUpstream(w http.ResponseWriter, r *http.Request, a *ask, ended *session.Ended, token []byte) {
 	if len(token) == 0 {
 		return

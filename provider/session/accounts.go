@@ -199,23 +199,22 @@ func (s *Sessions) recut(ctx context.Context, id string) (string, error) {
 	return value, nil
 }
 
-// endParked ends what waits in this browser: who signs out leaves nobody signed in (security row 183).
-func (s *Sessions) endParked(w http.ResponseWriter, r *http.Request) error {
-	for _, value := range parkedValues(r) {
-		if err := s.endByValue(r.Context(), value); err != nil {
-			return err
+// endParked ends what waits in this browser and returns it: who signs out leaves nobody signed in (security row 183).
+func (s *Sessions) endParked(w http.ResponseWriter, r *http.Request) ([]*Ended, error) {
+	waiting, err := s.parked(r)
+	if err != nil {
+		return nil, err
+	}
+	var all []*Ended
+	for _, p := range waiting {
+		ended, err := s.end(r.Context(), p.session)
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, ended)
 	}
 	s.setParked(w, r, nil)
-	return nil
-}
-
-func (s *Sessions) endByValue(ctx context.Context, value string) error {
-	f, err := s.look(ctx, web.Hash(value))
-	if err != nil || f.session == nil {
-		return err
-	}
-	return s.endByID(ctx, f.session.ID)
+	return all, nil
 }
 
 func (s *Sessions) endByID(ctx context.Context, id string) error {

@@ -272,30 +272,41 @@ type Ended struct {
 	Clients []string
 }
 
-// End signs the browser out: the session and everything bound to it ends in the store, and so do those that are parked; then the cookies go. It returns what ended of the browser's own session, nil if there was nothing.
-// If the store fails the cookie stays, and so does the error.
-func (s *Sessions) End(w http.ResponseWriter, r *http.Request) (*Ended, error) {
+// End signs the browser out: the session and everything bound to it ends in the store, and so do those that are parked; then the cookies go. It returns what ended, the browser's own session first if there was
+// one. If the store fails the cookie stays, and so does the error.
+func (s *Sessions) End(w http.ResponseWriter, r *http.Request) ([]*Ended, error) {
 	f, err := s.find(r)
 	if err != nil {
 		return nil, err
 	}
-	var ended *Ended
+	var all []*Ended
 	if f.session != nil {
-		ended = &Ended{Session: f.session}
-		if ended.Clients, err = s.Store.SessionClients(r.Context(), f.session.ID); err != nil {
-			return nil, fmt.Errorf("list clients of session: %w", err)
+		own, err := s.end(r.Context(), f.session)
+		if err != nil {
+			return nil, err
 		}
-		if err := s.Store.EndSession(r.Context(), f.session.ID); err != nil {
-			return nil, fmt.Errorf("end session: %w", err)
-		}
+		all = append(all, own)
 	}
-	if err := s.endParked(w, r); err != nil {
+	parked, err := s.endParked(w, r)
+	if err != nil {
 		return nil, err
 	}
 	s.Forget(r)
 	web.ClearCookie(w, r, web.SessionCookie)
 	s.changeState(w, r)
-	return ended, nil
+	return append(all, parked...), nil
+}
+
+// end ends one session of the browser. Its clients are read before they go with it.
+func (s *Sessions) end(ctx context.Context, row *storage.Session) (*Ended, error) {
+	clients, err := s.Store.SessionClients(ctx, row.ID)
+	if err != nil {
+		return nil, fmt.Errorf("list clients of session: %w", err)
+	}
+	if err := s.Store.EndSession(ctx, row.ID); err != nil {
+		return nil, fmt.Errorf("end session: %w", err)
+	}
+	return &Ended{Session: row, Clients: clients}, nil
 }
 
 // now is the clock as the store keeps it, so that what is returned equals what is read later.

@@ -10,17 +10,31 @@ import (
 
 // listGrants reads the live tokens of a user, and one row of each client that has only dead ones: $1 subject, $2 now, $3 how many. The first of each client
 // come before the second of any, and those with access before those without, so that the bound hides no client behind another.
-const listGrants = `SELECT client_id, kind, payload, live, used FROM (
-		SELECT client_id, kind, payload, live, MAX(created) OVER (PARTITION BY client_id) AS used,
-			ROW_NUMBER() OVER (PARTITION BY client_id ORDER BY live DESC, n DESC) AS place
-		FROM (
-			SELECT t.client_id, t.kind, t.payload, t.created, t.n,
-				t.kind IN ('refresh', 'access') AND t.consumed_at = 0 AND t.expires > $2 AND t.grant_expires > $2
+//
+// A family that rotates leaves a consumed row at each refresh, for days. So its rows are not read: the families are sought one after the other, and of each the newest row, before which no
+// refresh token is live. Opaque access tokens, of which several are, have an index of their own. Payloads are read of those rows alone that are returned.
+const listGrants = `WITH RECURSIVE families (id) AS (
+		SELECT MIN(grant_id) FROM tokens WHERE subject = $1 AND subject <> ''
+		UNION ALL
+		SELECT (SELECT MIN(t.grant_id) FROM tokens t WHERE t.subject = $1 AND t.subject <> '' AND t.grant_id > families.id) FROM families WHERE families.id IS NOT NULL
+	), mine AS (
+		SELECT t.client_id, t.signature, t.kind, t.created, t.n, t.kind = 'refresh' AND ` + givesAccess + ` AS live FROM families JOIN tokens t
+			ON t.signature = (SELECT x.signature FROM tokens x WHERE x.grant_id = families.id AND x.kind <> 'access' ORDER BY x.n DESC LIMIT 1)
+		UNION ALL
+		SELECT t.client_id, t.signature, t.kind, t.created, t.n, ` + givesAccess + ` FROM tokens t WHERE t.subject = $1 AND t.subject <> '' AND t.kind = 'access'
+	)
+	SELECT client_id, kind, (SELECT t.payload FROM tokens t WHERE t.signature = placed.signature AND t.kind = placed.kind) AS payload, live, used FROM (
+		SELECT client_id, signature, kind, live, used FROM (
+			SELECT client_id, signature, kind, live, MAX(created) OVER (PARTITION BY client_id) AS used,
+				ROW_NUMBER() OVER (PARTITION BY client_id ORDER BY live DESC, n DESC) AS place
+			FROM mine
+		) AS ranked WHERE live OR place = 1 ORDER BY place, live DESC, used DESC, client_id LIMIT $3
+	) AS placed`
+
+// givesAccess is what makes a refresh or access token t live at the time $2.
+const givesAccess = `(t.consumed_at = 0 AND t.expires > $2 AND t.grant_expires > $2
 				AND (t.session_id = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = t.session_id AND s.absolute > $2 LIMIT 1 OFFSET 0))
-				AND ` + notRevoked + ` AS live
-			FROM tokens t WHERE t.subject = $1 AND t.subject <> ''
-		) AS mine
-	) AS placed WHERE live OR place = 1 ORDER BY place, live DESC, used DESC, client_id LIMIT $3`
+				AND ` + notRevoked + `)`
 
 // grantRow is one row of listGrants.
 type grantRow struct {
