@@ -198,13 +198,7 @@ func (e *Endpoints) state(ctx context.Context, req *request.Authorize, current *
 		return state, err
 	}
 	state.Session, state.ACR = current.Session, current.Session.ACR
-<<<<<<< HEAD
 	state.TermsDue = e.TermsVersion != "" && current.User.TermsVersion != e.TermsVersion // the user came with the session: no read of its own
-	if flow != nil {
-		state.ConsentProof = flow.Proofs[interaction.ProofConsent] == current.Session.Subject
-	}
-=======
->>>>>>> p-review
 	if e.FactorDue != nil {
 		var err error
 		if state.FactorDue, err = e.FactorDue(ctx, req.Client, current.Session); err != nil {
