@@ -113,7 +113,7 @@ var people = []mutant{
 	{"N182", "nobody stays signed in", "provider/session/session.go", `login.Remember && s.Remember > 0;`, `login.Remember && s.Remember < 0;`, "provider.TestStaySignedInOutlivesTheBrowser"},
 	{"N182", "trusted browsers outlive signing out everywhere", "provider/account/sessions.go", `if err := a.Store.DeleteDevice(ctx, subject, ""); err != nil {`, `if err := error(nil); err != nil {`, "account.TestRow182SignedOutEverywhereLeavesNoTrustedDeviceAndNoLinkIn"},
 	{"N183", "strangers find parked sessions", "provider/session/accounts.go", `known := login.Keep || own`, `known := true || own`, "session.TestRow183StrangersSignInEndsWhatIsParked"},
-	{"N183", "signing out leaves the parked ones", "provider/session/session.go", `if err := s.endParked(w, r); err != nil {`, `if err := error(nil); err != nil {`, "session.TestRow183SignOutLeavesNobody"},
+	{"N183", "signing out leaves the parked ones", "provider/session/session.go", `parked, err := s.endParked(w, r)`, `parked, err := []*Ended(nil), error(nil)`, "session.TestRow183SignOutLeavesNobody"},
 	{"N183", "terms are accepted for whoever is there", "provider/signup/terms.go", `if current == nil || flow.Subject != "" && flow.Subject != current.Session.Subject {`, `if current == nil {`, "provider.TestRow183TermsAreAcceptedByWhomThePageNamesOnly"},
 	{"N185", "pages may be kept", "provider/web/header.go", `h["Cache-Control"] = noStore`, `h["Cache-Control"] = []string{"private"}`, "provider.TestRow185NothingOfAUserIsKeptInACache"},
 	{"N188", "a client's hint of somebody else leads away", "provider/logout/logout.go", `ask.target = "" // security row 188`, `_ = ask // security row 188`, "provider.TestRow188TheHintOfAnotherUserOrSessionIsAskedFirst"},
