@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -48,6 +49,8 @@ func removeFactors(ctx context.Context, store storage.Store, told *activity.Log,
 	if err != nil {
 		return 0, fmt.Errorf("list factors: %w", err)
 	}
+	// Passkeys first: a refusal because of the last one then comes before the other factors are gone.
+	slices.SortStableFunc(factors, func(a, b *storage.Factor) int { return rank(a) - rank(b) })
 	for _, f := range factors {
 		err := store.DeleteFactor(ctx, u.Subject, f.ID, false, offered)
 		switch {
@@ -71,4 +74,11 @@ func removeFactors(ctx context.Context, store storage.Store, told *activity.Log,
 		}
 	}
 	return removed, nil
+}
+
+func rank(f *storage.Factor) int {
+	if f.Kind == storage.FactorPasskey {
+		return 0
+	}
+	return 1
 }
