@@ -137,6 +137,8 @@ type Limits struct {
 	MailIP, SignupIP                                 ratelimit.Limit // mails, and sign-ups, that one address asks for
 	TokenFailures, TokenOK, Introspect, Interactions ratelimit.Limit
 	Registration, PAR                                ratelimit.Limit
+	// HashPool and HashQueue bound the passwords that are hashed at once; see credential.Options.
+	HashPool, HashQueue int
 }
 
 // AccountPage says what people may do on it.
@@ -224,7 +226,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		Upstreams: p.upstreams,
 	})
 	p.metrics.Gauge("logout_deliveries_held", "Logout tokens that this process is delivering or about to.", func() float64 { return float64(p.logout.Held()) })
-	if p.passwords, err = credential.New(credential.Options{Store: o.Store, Seal: o.Seal, Cost: o.PasswordCost, MinLength: o.PasswordMinLength}); err != nil {
+	if p.passwords, err = credential.New(credential.Options{Store: o.Store, Seal: o.Seal, Cost: o.PasswordCost, MinLength: o.PasswordMinLength, Parallel: o.Limits.HashPool, Queue: o.Limits.HashQueue}); err != nil {
 		return nil, fmt.Errorf("set up passwords: %w", err)
 	}
 	if err := errors.Join(p.keys.EnsureActive(ctx), p.engine.Sync(ctx), p.passwords.Load(ctx)); err != nil {

@@ -245,6 +245,43 @@ func TestRow138StrangersDoNotLockTheOwnerOut(t *testing.T) {
 	}
 }
 
+// Row 142: the pool is as large as the configuration says. With one hash at a time and one that waits, most of many at once are turned away.
+func TestRow142TheHashPoolIsTheConfiguredOne(t *testing.T) {
+	s := start(t, "memory", func(o *provider.Options) {
+		o.PasswordCost = 10
+		o.Limits.HashPool, o.Limits.HashQueue = 1, 1
+		o.Limits.LoginAccount, o.Limits.LoginIP, o.Limits.LoginNet = ratelimit.Backoff{}, ratelimit.Limit{}, ratelimit.Limit{}
+	})
+	s.client()
+	const people = 8
+	forms := make([]func() page, people)
+	for i := range people {
+		b := s.browser(fmt.Sprint("browser", i))
+		form := s.signIn(b)
+		forms[i] = func() page {
+			return b.submit(form, "login", url.Values{"username": {fmt.Sprintf("nobody%d@example.com", i)}, "password": {password}})
+		}
+	}
+	var away, checked atomic.Int64
+	var wg sync.WaitGroup
+	for _, send := range forms {
+		wg.Go(func() {
+			switch p := send(); {
+			case p.StatusCode == http.StatusServiceUnavailable && p.Header.Get("Retry-After") != "":
+				away.Add(1)
+			case p.StatusCode == http.StatusUnauthorized:
+				checked.Add(1)
+			default:
+				t.Errorf("a sign-in is answered by %d", p.StatusCode)
+			}
+		})
+	}
+	wg.Wait()
+	if away.Load() == 0 || checked.Load() < 1 {
+		t.Errorf("%d passwords are checked and %d people turned away", checked.Load(), away.Load())
+	}
+}
+
 // Row 142: many people sign in at once. The hash pool is bounded: nobody is signed in by chance, and clients go on being served.
 func TestRow142ParallelSignInsAreServedOrTurnedAway(t *testing.T) {
 	s := start(t, "memory", func(o *provider.Options) {

@@ -239,6 +239,7 @@ func limits(l config.Limits) provider.Limits {
 		FactorChallenge: l.FactorChallenge, FactorUser: rate(l.FactorUser), FactorIP: rate(l.FactorIP), ResetAddress: rate(l.ResetAddress), MailIP: rate(l.MailIP), SignupIP: rate(l.SignupIP),
 		TokenFailures: rate(l.TokenFailures),
 		TokenOK:       rate(l.TokenOK), Introspect: rate(l.Introspect), Interactions: rate(l.Interactions), Registration: rate(l.Registration), PAR: rate(l.PAR),
+		HashPool: l.HashPool, HashQueue: l.HashQueue,
 	}
 }
 

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -26,6 +27,7 @@ const (
 	maxPassword      = 4 << 10
 	defaultCost      = 12
 	defaultMinLength = 15
+	defaultQueue     = 8
 	// maxCost bounds what an imported hash may make the server work.
 	maxCost = 15
 
@@ -55,8 +57,8 @@ type Options struct {
 	Cost int
 	// MinLength is the least length of a new password in code points; default 15.
 	MinLength int
-	// Parallel is how many hashes are computed at once; default one per core. Eight times as many may wait.
-	Parallel int
+	// Parallel is how many hashes are computed at once, default one per core, and Queue how many may wait for each of these, default 8.
+	Parallel, Queue int
 }
 
 // Passwords hashes and checks passwords. It is safe for concurrent use.
@@ -94,7 +96,7 @@ func New(o Options) (*Passwords, error) {
 	if parallel <= 0 {
 		parallel = runtime.GOMAXPROCS(0)
 	}
-	p.pool = newPool(parallel)
+	p.pool = newPool(parallel, cmp.Or(o.Queue, defaultQueue))
 	p.dummy = dummyHash(p.cost)
 	return p, nil
 }

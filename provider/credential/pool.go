@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// pool bounds the cores and the memory that hashing may take (security.md row 142): parallel hashes at once, eight times as many waiting, the rest is
-// turned away at once.
+// pool bounds the cores and the memory that hashing may take (security.md row 142): parallel hashes at once, a queue of so many waiting for each of them,
+// and the rest is turned away at once.
 type pool struct {
 	admitted chan struct{}
 	running  chan struct{}
 }
 
-func newPool(parallel int) *pool {
-	return &pool{admitted: make(chan struct{}, parallel*9), running: make(chan struct{}, parallel)}
+func newPool(parallel, queue int) *pool {
+	return &pool{admitted: make(chan struct{}, parallel*(1+queue)), running: make(chan struct{}, parallel)}
 }
 
 // do runs work in the caller's goroutine when there is room. ErrBusy, or the context's error if it ended while waiting.

@@ -30,6 +30,14 @@ func TestRow136NobodysHashIsComparedInFull(t *testing.T) {
 	}
 }
 
+// Row 142: how many wait for each hash that runs is what the operator says.
+func TestRow142TheQueueIsAsLongAsConfigured(t *testing.T) {
+	p := newPasswords(t, func(o *Options) { o.Parallel, o.Queue = 3, 2 })
+	if running, admitted := cap(p.pool.running), cap(p.pool.admitted); running != 3 || admitted != 3+3*2 {
+		t.Errorf("%d run and %d are let in, want 3 and 9", running, admitted)
+	}
+}
+
 // Row 142: one hash runs for each core and eight wait; the tenth is turned away while they do, and is not kept.
 func TestRow142NinePerCoreAndNoMore(t *testing.T) {
 	p := newPasswords(t, func(o *Options) { o.Parallel = 1 })

@@ -188,6 +188,9 @@ type Limits struct {
 	Interactions    Limit `key:"interactions"`
 	Registration    Limit `key:"registration"`
 	PAR             Limit `key:"par"`
+	// HashPool passwords are hashed at once, 0 is one per core; HashQueue may wait for each of them, the rest is answered 503.
+	HashPool  int `key:"hash_pool"`
+	HashQueue int `key:"hash_queue"`
 }
 
 // Outbound is the one HTTP client that fetches what clients name (jwks_uri, logos).
@@ -263,7 +266,7 @@ func Default() *Config {
 		Limits: Limits{
 			LoginAccount: Limit{5, 15 * time.Minute}, LoginFailures: 100, LoginIP: Limit{30, 10 * time.Minute}, LoginNet: Limit{200, 10 * time.Minute},
 			FactorChallenge: 5, FactorUser: Limit{10, time.Hour}, FactorIP: Limit{30, 10 * time.Minute}, ResetAddress: Limit{3, time.Hour}, MailIP: Limit{10, time.Hour}, SignupIP: Limit{10, time.Hour},
-			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute}, Registration: Limit{20, time.Hour},
+			TokenFailures: Limit{20, time.Minute}, Interactions: Limit{120, time.Minute}, Registration: Limit{20, time.Hour}, HashQueue: 8,
 		},
 		Branding: Branding{Name: "Gatehouse", DefaultLanguage: "en"},
 		Log:      Log{Level: "info", Format: "text"},

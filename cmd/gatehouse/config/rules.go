@@ -71,4 +71,10 @@ func (l *loader) checkLimits() {
 	if n := c.Limits.FactorChallenge; n < 1 || n > 20 {
 		l.fault("limits.factor_challenge", "is not between 1 and 20", "5 is enough for people who mistype a code")
 	}
+	if n := c.Limits.HashPool; n < 0 || n > 256 {
+		l.fault("limits.hash_pool", "is not between 0 and 256", "write 0 for one hash per core")
+	}
+	if n := c.Limits.HashQueue; n < 1 || n > 100 {
+		l.fault("limits.hash_queue", "is not between 1 and 100", "write 8; a longer queue only makes people wait longer before they are told")
+	}
 }
