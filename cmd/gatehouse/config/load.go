@@ -28,7 +28,7 @@ type Source struct {
 	Dir string
 	// Env is the environment, as os.Environ gives it.
 	Env []string
-	// Serve also checks what only a server needs: its master keys, TLS files and file of places.
+	// Serve also checks what only a server needs: its master keys, TLS files, file of places and a way to send the mails it promises.
 	Serve bool
 	// Dev is serve --dev, which keeps to loopback.
 	Dev bool

@@ -28,13 +28,13 @@ func (l *loader) checkMail() {
 	}
 }
 
-// checkSignUp checks what needs mail: accounts that people make by themselves, and links that sign in. Recovery needs it, too, and is not offered without.
-func (l *loader) checkSignUp(dev bool) {
+// checkSignUp checks what needs mail: accounts that people make by themselves, and links that sign in. Recovery needs it, too, and is not offered without. mailed is whether there must be a mail server for that: serve --dev has a mailbox, and commands may run beside it.
+func (l *loader) checkSignUp(mailed bool) {
 	const fix = "set mail.url and mail.from, or try it with serve --dev, which shows mail at /playground/mail"
 	c := l.config
 	l.oneOf("signup.mode", c.SignUp.Mode, "off", "open", "invite")
 	l.oneOf("signup.name", c.SignUp.Name, "off", "optional", "required")
-	noMail, offered := c.Mail.URL == "" && !dev, c.SignUp.Mode == "open" || c.SignUp.Mode == "invite"
+	noMail, offered := mailed && c.Mail.URL == "", c.SignUp.Mode == "open" || c.SignUp.Mode == "invite"
 	if offered && noMail {
 		l.fault("signup.mode", "needs mail: an account is made by a link that goes to its address", fix)
 	}

@@ -38,3 +38,17 @@ func TestMailSettingsThatAreTaken(t *testing.T) {
 		}
 	}
 }
+
+// What serve --dev shows at its mailbox needs no mail server, and commands beside it are given the same configuration.
+func TestMailIsAskedForOnlyByAServer(t *testing.T) {
+	file := write(t, "c.yaml", "signup: {mode: open}\nlogin: {magic_link: true}\n", 0o600)
+	if _, err := Load(Source{File: file}); err != nil {
+		t.Errorf("a command beside serve --dev: %v", err)
+	}
+	if _, err := Load(Source{File: file, Serve: true, Dev: true}); err != nil {
+		t.Errorf("serve --dev: %v", err)
+	}
+	if faults := refused(t, Source{File: file, Serve: true}); len(faults) != 2 || faults[0].Key != "login.magic_link" || faults[1].Key != "signup.mode" {
+		t.Errorf("serve: %v", faults)
+	}
+}

@@ -30,7 +30,7 @@ func (l *loader) validate(s Source) {
 	l.checkResources()
 	l.checkUpstreams()
 	l.checkMail()
-	l.checkSignUp(s.Dev)
+	l.checkSignUp(s.Serve && !s.Dev)
 	l.checkFactors()
 	l.checkAccount(s)
 	l.checkSmall()
