@@ -269,7 +269,7 @@ func (a *Account) signIn(w http.ResponseWriter, r *http.Request, place string, p
 }
 
 // told are the outcomes that a page reports after it was redirected to: nothing else that a URL says is shown.
-var told = []string{"profile", "email_sent", "email_cancelled", "email_too_late", "password", "factor", "renamed", "removed", "forgotten", "signed_out", "others", "disconnected", "nothing"}
+var told = []string{"profile", "email_sent", "email_cancelled", "email_too_late", "password", "factor", "renamed", "removed", "forgotten", "signed_out", "others", "disconnected", "linked", "unlinked", "nothing"}
 
 // back shows a page again and says what was done; done is one of told.
 func back(w http.ResponseWriter, r *http.Request, place, done string) error {

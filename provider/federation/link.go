@@ -166,6 +166,9 @@ func (f *Federation) tie(w http.ResponseWriter, r *http.Request, p *provider, fl
 		return err
 	}
 	web.Annotate(r, "outcome", "linked")
+	if flow.Kind == storage.InteractionLink { // asked for on the account page, which says so
+		return web.Redirect(w, r, web.LocalURL(r, flow.ReturnTo, url.Values{"done": {"linked"}}))
+	}
 	return goOn(w, r, flow)
 }
 
@@ -207,7 +210,7 @@ func (f *Federation) unlink(w http.ResponseWriter, r *http.Request) error {
 		f.SignIn.Note(r, current.User, activity.Event{Kind: activity.IdentityUnlinked, Target: id, Detail: name, Undo: activity.Undo(current.User, time.Time{})})
 	}
 	f.Sessions.Forget(r) // it may have ended with the identity
-	return web.Redirect(w, r, web.LocalURL(r, interaction.ReturnSecurity, nil))
+	return web.Redirect(w, r, web.LocalURL(r, interaction.ReturnSecurity, url.Values{"done": {"unlinked"}}))
 }
 
 // forgetGroups takes back what an unlinked account had brought: nobody would refresh it any more.

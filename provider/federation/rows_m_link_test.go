@@ -138,6 +138,25 @@ func TestRow174OnlyTheOwnerOfTheAddressIsLinked(t *testing.T) {
 	}
 }
 
+// Like everything else that the account page does, a link that was made or taken away is said there.
+func TestAccountPageSaysWhatWasLinkedAndUnlinked(t *testing.T) {
+	o := upstreamtest.NewOIDC(t)
+	g := start(t, "memory", []upstream.Config{corp(o)})
+	g.user("ada@example.com")
+	v, _ := local(g, "ada@example.com")
+	p := v.linkCorp(g)
+	if !strings.Contains(p.Body, "The sign-in provider is added.") {
+		t.Errorf("after a link: %d %s", p.StatusCode, p.Body)
+	}
+	p = v.submit(v.get(g.URL+"/account/security"), "action", "/account/unlink", nil)
+	if !strings.Contains(p.Body, "The sign-in provider is removed.") {
+		t.Errorf("after it was taken away: %d %s", p.StatusCode, p.Body)
+	}
+	if p = v.get(g.URL + "/account/security"); strings.Contains(p.Body, "The sign-in provider is") {
+		t.Errorf("of a page that was opened anew: %s", p.Body)
+	}
+}
+
 func TestRow175BoundElsewhereAndLastWayIn(t *testing.T) {
 	onEveryBackend(t, func(t *testing.T, backend string) {
 		o := upstreamtest.NewOIDC(t)
