@@ -307,8 +307,8 @@ func TestRow74GuessingIsLimitedPerClientAndAddress(t *testing.T) {
 		t.Run("row 74 "+name, func(t *testing.T) {
 			a := s.credentials(auth, guesser)
 			s.wantError(a, http.StatusTooManyRequests, "temporarily_unavailable")
-			if seconds, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 60 {
-				t.Errorf("Retry-After %q", a.Header.Get("Retry-After"))
+			if seconds, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 60 || !strings.Contains(a.Str("error_description"), "failed attempts") {
+				t.Errorf("Retry-After %q, %s", a.Header.Get("Retry-After"), a.Raw)
 			}
 		})
 	}

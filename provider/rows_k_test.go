@@ -507,7 +507,7 @@ func TestRow168NamesAreLimitedBeforeTheyAreStored(t *testing.T) {
 	}{{b, first}, {other, m.server.signIn(other)}} {
 		for _, name := range []string{"mallory", "eve", "no such@name@at all"} {
 			p := form.submit(form.page, "login", url.Values{"username": {name}})
-			if p.StatusCode != http.StatusTooManyRequests || p.Header.Get("Retry-After") != "3600" || !strings.Contains(p.Body, "Too many sign-ins were started from this network.") {
+			if p.StatusCode != http.StatusTooManyRequests || p.Header.Get("Retry-After") != "3600" || !strings.Contains(p.Body, "Too many sign-ins were started from this network. Try again in an hour.") {
 				t.Errorf("%s: %d, Retry-After %q: %s", name, p.StatusCode, p.Header.Get("Retry-After"), p.Body)
 			}
 		}

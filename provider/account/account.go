@@ -258,7 +258,7 @@ func (a *Account) signIn(w http.ResponseWriter, r *http.Request, place string, p
 			return fmt.Errorf("limit sign-ins: %w", err)
 		}
 		if !allowed {
-			return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Text: templates.Say("error.starts")}
+			return web.TooMany("error.starts", retry)
 		}
 	}
 	flow, err := a.Flows.Start(r.Context(), storage.Interaction{Kind: storage.InteractionAccount, Params: params, ReturnTo: place, Binder: web.Binder(w, r)})

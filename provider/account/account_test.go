@@ -323,8 +323,8 @@ func TestRow168SignInStartsAreLimited(t *testing.T) {
 	for range 4 {
 		b.Get(base + "/account")
 	}
-	if p := b.Get(base + "/account"); p.Status != http.StatusTooManyRequests || p.Header.Get("Retry-After") == "" {
-		t.Errorf("status %d, Retry-After %q", p.Status, p.Header.Get("Retry-After"))
+	if p := b.Get(base + "/account"); p.Status != http.StatusTooManyRequests || p.Header.Get("Retry-After") == "" || !strings.Contains(p.Body, "Try again in ") {
+		t.Errorf("status %d, Retry-After %q: %s", p.Status, p.Header.Get("Retry-After"), p.Body)
 	}
 	b.Peer = "198.51.100.1:1"
 	if p := b.Get(base + "/account"); p.Status != http.StatusSeeOther {

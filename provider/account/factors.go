@@ -78,7 +78,7 @@ func (a *Account) count(r *http.Request, c *session.Current) error {
 		return fmt.Errorf("limit codes: %w", err)
 	}
 	if !allowed {
-		return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Text: templates.Say("account.factor_tries")}
+		return web.TooMany("account.factor_tries", retry)
 	}
 	return nil
 }

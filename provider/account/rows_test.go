@@ -335,6 +335,23 @@ func TestRow140WeakPasswordsAreRefusedWithAReason(t *testing.T) {
 	}
 }
 
+// Row 155: codes of an app that is being added can be guessed no faster than others, and whoever mistypes them is told when to go on.
+func TestRow155CodesOfANewAppAreLimited(t *testing.T) {
+	s := start(t)
+	b := s.signedIn("alice")
+	page := b.Get(base + "/account/authenticator")
+	for range 10 {
+		if p := b.Submit(page, "authenticator", url.Values{"code": {"000000"}}); p.Status != http.StatusUnprocessableEntity {
+			t.Fatalf("a wrong code: %d", p.Status)
+		}
+	}
+	app := credentialtest.App{Secret: page.Text("secret")}
+	p := b.Submit(page, "authenticator", url.Values{"code": {app.Code(s.now)}})
+	if p.Status != http.StatusTooManyRequests || p.Header.Get("Retry-After") != "60" || !strings.Contains(p.Body, "Too many codes were tried. Try again in a minute.") {
+		t.Errorf("%d, Retry-After %q: %s", p.Status, p.Header.Get("Retry-After"), p.Body)
+	}
+}
+
 func TestRow179EnrollingAnAppMakesTheSessionStrongAndShowsCodesOnce(t *testing.T) {
 	onEveryStore(t, func(s *server) {
 		b := s.signedIn("alice")

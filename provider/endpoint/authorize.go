@@ -274,7 +274,7 @@ func (e *Endpoints) limitInteractions(r *http.Request) error {
 		return err
 	}
 	if !allowed {
-		return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Text: templates.Say("error.starts")}
+		return web.TooMany("error.starts", retry)
 	}
 	return nil
 }

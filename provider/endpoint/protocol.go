@@ -68,7 +68,7 @@ func (e *Endpoints) guarded(w http.ResponseWriter, r *http.Request, values form,
 	}
 	if retry > 0 {
 		e.Audit.Record(r.Context(), audit.Event{Name: "limit.hit", Client: e.nameable(clientID), Result: "refused", Reason: "token failures"})
-		return &oauth.LimitError{RetryAfter: retry}
+		return &oauth.LimitError{RetryAfter: retry, Failures: true}
 	}
 	failed := true // also if next panics
 	defer func() { leave(failed) }()

@@ -74,7 +74,7 @@ func (f *Federation) limit(r *http.Request) error {
 		return fmt.Errorf("limit walks: %w", err)
 	}
 	if !allowed {
-		return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Text: templates.Say("error.starts")}
+		return web.TooMany("error.starts", retry)
 	}
 	return nil
 }

@@ -151,7 +151,7 @@ func (l *Login) limitNames(r *http.Request) error {
 		return fmt.Errorf("limit names: %w", err)
 	}
 	if !allowed {
-		return &web.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: retry, Text: templates.Say("error.starts")}
+		return web.TooMany("error.starts", retry)
 	}
 	return nil
 }

@@ -24,8 +24,11 @@ type Wire struct {
 	RetryAfter time.Duration
 }
 
-// LimitError says that a caller failed too often and when to come back.
-type LimitError struct{ RetryAfter time.Duration }
+// LimitError says that a caller asked too often, or failed too often, and when to come back.
+type LimitError struct {
+	RetryAfter time.Duration
+	Failures   bool
+}
 
 func (e *LimitError) Error() string { return "rate limit reached" }
 
@@ -47,7 +50,11 @@ func ToWire(err error) Wire {
 	var limit *LimitError
 	switch {
 	case errors.As(err, &limit):
-		return Wire{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: limit.RetryAfter, Description: "Too many failed attempts. Wait as long as Retry-After says."}
+		what := "requests"
+		if limit.Failures {
+			what = "failed attempts"
+		}
+		return Wire{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: limit.RetryAfter, Description: "Too many " + what + ". Wait as long as Retry-After says."}
 	case errors.Is(err, client.ErrSecretsBusy):
 		return Wire{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: unavailableRetry, Description: "Too many client secrets are being checked right now. Try again in a moment."}
 	case errors.Is(err, storage.ErrUnavailable):

@@ -54,6 +54,12 @@ func Forbidden(text templates.Text) *Error {
 	return &Error{Status: http.StatusForbidden, Code: "forbidden", Text: text}
 }
 
+// TooMany is a 429 that says when to try again; the text id has a place for the Time.
+func TooMany(id string, wait time.Duration) *Error {
+	whole := time.Duration(math.Ceil(wait.Seconds())) * time.Second // as in Retry-After
+	return &Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: wait, Text: templates.Say(id, "Time", whole)}
+}
+
 // Unavailable is a 503 with Retry-After: nothing was done, the request may be repeated.
 func Unavailable(cause error) *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Cause: cause, RetryAfter: 2 * time.Second}
