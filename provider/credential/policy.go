@@ -64,8 +64,8 @@ func (p *Passwords) Check(password string, words ...string) error {
 	if n := utf8.RuneCountInString(norm.NFC.String(password)); n < p.minLength {
 		return &PolicyError{Reason: TooShort, Length: n, Least: p.minLength, Message: fmt.Sprintf("The password is too short: it has %d characters, and at least %d are needed. A few unrelated words make a good one.", n, p.minLength)}
 	}
-	if score(password, nil) < leastScore {
-		return &PolicyError{Reason: Common, Message: "The password is too easy to guess: it is made of very common words, repetitions or keyboard patterns. A few unrelated words make a good one."}
+	if score(password, nil) < leastScore || known(password) {
+		return &PolicyError{Reason: Common, Message: "The password is too easy to guess: many people have it, or it is made of very common words, repetitions or keyboard patterns. A few unrelated words make a good one."}
 	}
 	if score(password, words) < leastScore {
 		return &PolicyError{Reason: OwnWords, Message: "The password is too easy to guess: it is made of your own name, e-mail address or user name, or the name of this service."}

@@ -2,9 +2,11 @@ package credential
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"gatehouse/provider/web/webtest"
 )
@@ -101,6 +103,38 @@ func TestBlocklistIsWellFormed(t *testing.T) {
 	for word := range list.words {
 		if word != strings.ToLower(word) || len([]rune(word)) < 3 || strings.ContainsAny(word, " .,-_!@") {
 			t.Errorf("%q can never match", word)
+		}
+	}
+}
+
+// Row 140: a password that has been found out elsewhere is refused, however little of it is a word, in whatever case and width it is written.
+func TestRow140KnownPasswordsAreRefused(t *testing.T) {
+	for _, typed := range []string{
+		"elephant", "Michigan", "1029384756", "FINALFANTASY", "zxcasdqwe123", "q1w2e3r4t5y6u7i8", "111222333444555", "1qazxsw23edcvfr4", "Mailcreated5240", "ｅｌｅｐｈａｎｔ",
+	} {
+		p := newPasswords(t, func(o *Options) { o.MinLength = 8 })
+		var refused *PolicyError
+		if err := p.Check(typed); !errors.As(err, &refused) || refused.Reason != Common {
+			t.Errorf("%q: %v", typed, err)
+		}
+	}
+	p := newPasswords(t, func(o *Options) { o.MinLength = 8 })
+	for _, typed := range []string{"elephant saddle quarry", "plinth osier quoin", "elephants are grey giants"} {
+		if err := p.Check(typed); err != nil {
+			t.Errorf("%q: %v", typed, err)
+		}
+	}
+}
+
+// The list is searched by halves, and holds nothing that would be refused for its length anyway.
+func TestKnownPasswordsAreSortedAndLongEnough(t *testing.T) {
+	list := knownPasswords()
+	if len(list) < 40_000 || !slices.IsSorted(list) || len(slices.Compact(slices.Clone(list))) != len(list) {
+		t.Errorf("%d passwords, sorted: %t", len(list), slices.IsSorted(list))
+	}
+	for _, word := range list {
+		if utf8.RuneCountInString(word) < 8 || word != folded(word) {
+			t.Errorf("%q can never be met", word)
 		}
 	}
 }
