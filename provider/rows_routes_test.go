@@ -141,7 +141,7 @@ func TestRow16EveryFormThatGoesOn(t *testing.T) {
 		}
 	}
 	slices.Sort(goesOn)
-	want := []string{"/account/disconnect", "/account/dismiss", "/account/email", "/account/email/cancel", "/account/password", "/account/profile", "/account/recovery-codes", "/account/sessions/end", "/oauth2/authorize"}
+	want := []string{"/account/disconnect", "/account/dismiss", "/account/email", "/account/email/cancel", "/account/password", "/account/profile", "/account/recovery-codes", "/account/sessions/end", "/oauth2/authorize", "/terms"}
 	if !slices.Equal(goesOn, want) {
 		t.Errorf("forms that go on: %q, want %q", goesOn, want)
 	}
