@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -37,7 +38,7 @@ func launch(t *testing.T, more ...string) *newcomer {
 		t.Fatal(err)
 	}
 	p := &newcomer{T: t, url: "http://localhost:" + port, folder: t.TempDir()}
-	p.env = append([]string{"GATEHOUSE_ISSUER=" + p.url, "GATEHOUSE_SERVER_LISTEN=127.0.0.1:" + port, "GATEHOUSE_PASSWORDS_COST=10"}, more...)
+	p.env = append([]string{"GATEHOUSE_ISSUER=" + p.url, "GATEHOUSE_SERVER_LISTEN=127.0.0.1:" + port, "GATEHOUSE_PASSWORDS_COST=10", "GORACE=" + os.Getenv("GORACE")}, more...)
 	c := exec.Command("gatehouse", "serve", "--dev") // the test binary, as in the scripts
 	c.Dir, c.Env, c.Stdout, c.Stderr = p.folder, p.env, &p.out, &p.log
 	if err := c.Start(); err != nil {

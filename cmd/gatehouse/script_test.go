@@ -36,6 +36,7 @@ func TestScript(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Setenv("PORT", port)
 			env.Setenv("OPS", ops)
 			env.Setenv("GATEHOUSE_ISSUER", "http://localhost:"+port)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -60,7 +61,7 @@ func environment(t *testing.T, more ...string) []string {
 	}
 	return append([]string{
 		"GATEHOUSE_ISSUER=http://localhost:" + port, "GATEHOUSE_SERVER_LISTEN=127.0.0.1:" + port, "GATEHOUSE_PASSWORDS_COST=10",
-		"GATEHOUSE_STORAGE_URL=sqlite:" + filepath.Join(t.TempDir(), "gatehouse.db"),
+		"GORACE=" + os.Getenv("GORACE"), "GATEHOUSE_STORAGE_URL=sqlite:" + filepath.Join(t.TempDir(), "gatehouse.db"),
 	}, more...)
 }
 

@@ -154,7 +154,7 @@ func start(t *testing.T, scheme string, a *authority, more ...func(issuer string
 		t.Fatal(err)
 	}
 	s.env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GATEHOUSE_ISSUER=" + s.issuer, "GATEHOUSE_SERVER_LISTEN=" + address,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GORACE=" + os.Getenv("GORACE"), "GATEHOUSE_ISSUER=" + s.issuer, "GATEHOUSE_SERVER_LISTEN=" + address,
 		"GATEHOUSE_STORAGE_URL=sqlite:" + filepath.Join(dir, "gatehouse.db"), "GATEHOUSE_PASSWORDS_COST=10", "GATEHOUSE_RESOURCES=" + string(resources),
 		"GATEHOUSE_LIMITS_INTERACTIONS=0", "GATEHOUSE_OUTBOUND_ALLOW=localhost", "GATEHOUSE_OUTBOUND_CA_FILE=" + a.ca,
 	}, features...)
