@@ -199,7 +199,7 @@ func (s *Sessions) recut(ctx context.Context, id string) (string, error) {
 	return value, nil
 }
 
-// endParked ends what waits in this browser and returns it: who signs out leaves nobody signed in (security row 183).
+// endParked ends what waits in this browser: who signs out leaves nobody signed in (security row 183). It returns what could still be chosen: of other people's sessions that were over already nobody here learns.
 func (s *Sessions) endParked(w http.ResponseWriter, r *http.Request) ([]*Ended, error) {
 	waiting, err := s.parked(r)
 	if err != nil {
@@ -211,7 +211,9 @@ func (s *Sessions) endParked(w http.ResponseWriter, r *http.Request) ([]*Ended, 
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, ended)
+		if p.live {
+			all = append(all, ended)
+		}
 	}
 	s.setParked(w, r, nil)
 	return all, nil

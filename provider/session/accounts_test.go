@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +142,23 @@ func TestRow183SignOutLeavesNobody(t *testing.T) {
 		if rows, err := b.store.SessionsOf(t.Context(), subject); err != nil || len(rows) != 0 {
 			t.Errorf("%s still has %d sessions, %v", subject, len(rows), err)
 		}
+	}
+}
+
+// Whoever signs out at last is not told of somebody whose session is over, on a shared computer perhaps, nor which apps that person used; it ends all the same, with what is bound to it.
+func TestRow183SignOutDoesNotTellOfSessionsThatAreOver(t *testing.T) {
+	b := newShelf(newWorld(t))
+	b.want("/in?sub=alice", "alice")
+	b.want("/beside?sub=bob", "bob")
+	b.at = b.at.Add(20 * time.Minute)
+	b.want("/who", "bob")
+	b.at = b.at.Add(11 * time.Minute)
+	b.want("/out", "nobody")
+	if !slices.Equal(b.ended, []string{"bob"}) {
+		t.Errorf("told of %q", b.ended)
+	}
+	if rows, err := b.store.SessionsOf(t.Context(), "alice"); err != nil || len(rows) != 0 {
+		t.Errorf("alice still has %d sessions, %v", len(rows), err)
 	}
 }
 

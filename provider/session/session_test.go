@@ -25,6 +25,7 @@ type world struct {
 	fault    map[string]bool
 	sessions *Sessions
 	mux      *web.Mux
+	ended    []string // subjects of the sessions that the last /out returned
 }
 
 var errDown = errors.New("down")
@@ -97,8 +98,13 @@ func (w *world) in(rw http.ResponseWriter, r *http.Request) error {
 }
 
 func (w *world) out(rw http.ResponseWriter, r *http.Request) error {
-	if _, err := w.sessions.End(rw, r); err != nil {
+	ended, err := w.sessions.End(rw, r)
+	if err != nil {
 		return err
+	}
+	w.ended = nil
+	for _, one := range ended {
+		w.ended = append(w.ended, one.Session.Subject)
 	}
 	current, err := w.sessions.Current(r)
 	if err != nil {
